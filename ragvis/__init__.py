@@ -1,0 +1,109 @@
+"""ragvis: a local multimodal RAG assistant.
+
+    index = ragvis.Index.open("indexes/demo")
+    retriever = ragvis.Retriever(index)
+    hits = retriever.search("which tool grips a nut?", k=5)
+    answer = ragvis.Assistant(retriever, model="pocket").ask("What is the capital of Kenya?")
+
+Importing this module is cheap; each name loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ragvis import conversation
+    from ragvis.assistant import AnswerStream, Assistant, VisionChat
+    from ragvis.errors import (
+        BadFile,
+        FetchRefused,
+        IndexDamaged,
+        IndexLocked,
+        IndexMismatch,
+        IndexMissing,
+        MissingExtra,
+        ModelError,
+        ModelUnavailable,
+        PromptTooLong,
+        RagvisError,
+        UsageError,
+    )
+    from ragvis.generator import Sampling
+    from ragvis.index import Index, IndexReport, IndexStatus
+    from ragvis.retriever import Retriever
+    from ragvis.types import Answer, Citation, Dropped, Hit, Ledger, Source
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "conversation": "ragvis",
+    **dict.fromkeys(("AnswerStream", "Assistant", "VisionChat"), "ragvis.assistant"),
+    **dict.fromkeys(
+        (
+            "BadFile",
+            "FetchRefused",
+            "IndexDamaged",
+            "IndexLocked",
+            "IndexMismatch",
+            "IndexMissing",
+            "MissingExtra",
+            "ModelError",
+            "ModelUnavailable",
+            "PromptTooLong",
+            "RagvisError",
+            "UsageError",
+        ),
+        "ragvis.errors",
+    ),
+    "Sampling": "ragvis.generator",
+    **dict.fromkeys(("Index", "IndexReport", "IndexStatus"), "ragvis.index"),
+    "Retriever": "ragvis.retriever",
+    **dict.fromkeys(("Answer", "Citation", "Dropped", "Hit", "Ledger", "Source"), "ragvis.types"),
+}
+
+__all__ = [  # noqa: RUF022 - by part, as in the README
+    "Index",
+    "IndexReport",
+    "IndexStatus",
+    "Retriever",
+    "Assistant",
+    "AnswerStream",
+    "VisionChat",
+    "Sampling",
+    "Hit",
+    "Source",
+    "Citation",
+    "Ledger",
+    "Dropped",
+    "Answer",
+    "conversation",
+    "RagvisError",
+    "UsageError",
+    "PromptTooLong",
+    "FetchRefused",
+    "IndexMissing",
+    "IndexMismatch",
+    "IndexDamaged",
+    "IndexLocked",
+    "ModelError",
+    "ModelUnavailable",
+    "MissingExtra",
+    "BadFile",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ragvis' has no attribute {name!r}")
+    home = importlib.import_module(_HOME[name])
+    if name == "conversation":
+        return importlib.import_module("ragvis.conversation")
+    value = getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

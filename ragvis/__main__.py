@@ -1,0 +1,5 @@
+"""``python -m ragvis``."""
+
+from ragvis.cli import main
+
+main()

@@ -1,0 +1,54 @@
+"""Every wording that a model is shown. Pocket was trained on exactly these."""
+
+from __future__ import annotations
+
+GROUNDED_SYSTEM = (
+    "Answer the question using only the numbered sources. Cite each source you use as [n]. "
+    "If the sources do not contain the answer, reply exactly: Not found in the sources."
+)
+NOT_FOUND = "Not found in the sources."
+
+# What pocket's language model was trained with where there are no sources.
+POCKET_CHAT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+
+# Asked of every new index: what such questions reach on it by chance is the floor that a
+# score is calibrated against. They are about as unlike one another as questions get.
+UNRELATED_QUERIES = (
+    "How do I change the oil of a lawn mower?",
+    "Who won the chess championship in 1972?",
+    "a photo of a wedding cake with blue icing",
+    "What is the boiling point of ethanol?",
+    "Which train leaves for Glasgow before noon?",
+    "symptoms of vitamin D deficiency in adults",
+    "a diagram of a suspension bridge",
+    "How many strings does a balalaika have?",
+    "the verdict of the appeal court on patent licences",
+    "What did the quarterly report say about dividends?",
+    "a portrait of a woman with a pearl earring",
+    "How deep should tulip bulbs be planted?",
+    "Which password policy applies to contractors?",
+    "the plot of a detective novel set in Venice",
+    "What is the maximum load of the freight lift?",
+    "a screenshot of a spreadsheet with red cells",
+    "When was the parliament dissolved for the second time?",
+    "instructions for knitting a cable pattern",
+    "Who composed the opera about a swan knight?",
+    "What is the refund period for concert tickets?",
+    "a plate of noodles with chopsticks",
+    "the melting temperature of solder without lead",
+    "How is the mean of a Poisson distribution estimated?",
+    "a child riding a bicycle in the rain",
+    "Which vaccine is given at the age of six months?",
+    "the address of the tax office in the harbour district",
+    "How long does concrete take to cure in winter?",
+    "a neon sign above a night club",
+    "What does the third amendment of the lease say?",
+    "the batting average of the home team's captain",
+    "How do bees tell each other where flowers are?",
+    "a circuit board with a burnt capacitor",
+)
+
+
+def labelled(kind: str, name: str, page: int | None = None) -> str:
+    """A source's label line after its number: ``text: report.pdf, page 4``."""
+    return f"{kind}: {name}" + (f", page {page}" if page is not None else "")

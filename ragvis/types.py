@@ -1,0 +1,163 @@
+"""The values that pass between the parts, and out of ragvis as JSON (schema_version 1)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+Modality = Literal["text", "image"]
+Placement = Literal["text", "pixels", "caption"]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One retrieved item.
+
+    Attributes:
+        id: stable name of the item inside its index.
+        modality: "text" (a passage) or "image".
+        path: the file as it was given to ``index``.
+        title: title of the document, or the picture's name.
+        section: the nearest heading above a passage, if any.
+        page: page number from 1, or None.
+        span: character offsets [start, end) in the extracted text of the file (or page).
+        bbox: left, bottom, right, top of an embedded picture on its page, in PDF points.
+        sha256: of the file when it was indexed.
+        score: 0..1, calibrated against what unrelated queries score on the same index.
+        scores: the raw scores by name (cosines, bm25, reciprocal rank).
+        text: the passage; for a picture its caption or alt text, or None.
+        file: absolute path of the file on this machine.
+        ordinal: which picture of its document this is, from 0.
+    """
+
+    id: str
+    modality: Modality
+    path: str
+    title: str
+    section: str
+    page: int | None
+    span: tuple[int, int] | None
+    bbox: Box | None
+    sha256: str
+    score: float
+    scores: dict[str, float]
+    text: str | None
+    file: str
+    ordinal: int = 0
+
+    @property
+    def name(self) -> str:
+        """File name without its folders."""
+        return self.path.replace("\\", "/").rsplit("/", 1)[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The HIT object of the JSON schema."""
+        return _jsonable(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A hit under its number in a prompt."""
+
+    n: int
+    hit: Hit
+    placed: Placement
+    cited: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hit's keys with ``n``, ``cited`` and ``placed`` beside them."""
+        own = {"n": self.n, "cited": self.cited, "placed": self.placed}
+        return {"n": self.n, **self.hit.to_dict(), **own}
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where ``[n]`` stands in the answer, as character offsets [start, end)."""
+
+    n: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A source that did not fit, with the tokens it would have taken."""
+
+    id: str
+    reason: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where the tokens of a prompt went. The parts add up to ``total``, counts in tokens."""
+
+    context_limit: int
+    reserved_for_answer: int
+    system: int
+    images: int
+    passages: int
+    history: int
+    question: int
+    total: int
+    dropped: tuple[Dropped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What answered."""
+
+    name: str
+    revision: str
+    quantization: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """What was searched."""
+
+    path: str
+    generation: int
+    encoder: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer and everything it rests on; ``to_dict`` is the JSON of ``ragvis ask``."""
+
+    question: str
+    text: str
+    abstained: bool
+    citations: tuple[Citation, ...]
+    sources: tuple[Source, ...]
+    ledger: Ledger
+    model: ModelInfo
+    index: IndexInfo | None
+    prompt: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    timing_s: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the contract (schema_version 1)."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "question": self.question,
+            "answer": self.text,
+            "abstained": self.abstained,
+            "citations": [asdict(c) for c in self.citations],
+            "sources": [s.to_dict() for s in self.sources],
+            "ledger": _jsonable(asdict(self.ledger)),
+            "model": asdict(self.model),
+            "index": asdict(self.index) if self.index else None,
+            "usage": self.usage,
+            "timing_s": {k: round(v, 4) for k, v in self.timing_s.items()},
+        }
+
+
+def _jsonable(value: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
