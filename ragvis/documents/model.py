@@ -1,0 +1,66 @@
+"""What every reader brings back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragvis.types import Box
+
+if TYPE_CHECKING:
+    from ragvis.media.images import Picture
+
+MAX_TEXT = 64 * 2**20  # characters taken from one document
+# Lone surrogates cannot be stored as UTF-8, and NUL ends a string in too many places.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading and the character offset at which its line starts."""
+
+    start: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Extracted text: of one page (``number`` from 1), or of a whole file (None)."""
+
+    number: int | None
+    text: str
+    headings: tuple[Heading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture of a document. ``open`` decodes it when called and may raise BadFile."""
+
+    ordinal: int
+    open: Callable[[], Picture]
+    page: int | None = None
+    bbox: Box | None = None
+    caption: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file as read."""
+
+    title: str
+    pages: tuple[Page, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+def storable(text: str) -> str:
+    """The same text, as long, with what cannot be stored replaced by U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def title_from_name(path: Path) -> str:
+    """A readable title out of a file name: ``flag-of_japan.jpg`` -> ``flag of japan``."""
+    words = re.sub(r"[\s_\-]+", " ", storable(path.stem)).strip()
+    return words or storable(path.name)

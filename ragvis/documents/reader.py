@@ -1,0 +1,67 @@
+"""One door to all readers: by suffix, with a size limit, and BadFile for whatever goes wrong."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragvis.documents.model import Document
+from ragvis.errors import BadFile
+
+if TYPE_CHECKING:
+    from ragvis.media.images import Picture
+
+# suffix -> (kind, module of this package). Each module has read(path) -> Document.
+_READERS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"), "picture"),
+    **dict.fromkeys((".txt", ".text", ".log"), "text"),
+    **dict.fromkeys((".md", ".markdown"), "text"),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
+    ".pdf": "pdf",
+    ".docx": "docx",
+}
+SUFFIXES = frozenset(_READERS)
+MAX_BYTES = 512 * 2**20  # of one file
+
+
+def kind_of(path: Path) -> str | None:
+    """The kind of document that the suffix promises, or None where it is not ours."""
+    return _READERS.get(path.suffix.lower())
+
+
+def read(path: Path) -> Document:
+    """Read one file.
+
+    Raises:
+        BadFile: it cannot be read; the message is the reason.
+    """
+    kind = kind_of(path)
+    if kind is None:
+        raise BadFile(f"{path.suffix or 'no suffix'} is not a supported kind of file")
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            raise BadFile("the file is empty")
+        if size > MAX_BYTES:
+            raise BadFile(f"over {MAX_BYTES // 2**20} MiB")
+        document: Document = importlib.import_module(f"ragvis.documents.{kind}").read(path)
+    except BadFile:
+        raise
+    # Parsers of hostile bytes raise whatever they stumble over; the reason is reported.
+    except (Exception, RecursionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadFile(reason) from error
+    return document
+
+
+def load_figure(path: Path, ordinal: int) -> Picture:
+    """Decode one picture of a file again.
+
+    Raises:
+        BadFile: the file cannot be read, or has no such picture any more.
+    """
+    for figure in read(path).figures:
+        if figure.ordinal == ordinal:
+            return figure.open()
+    raise BadFile(f"it has no picture {ordinal + 1} any more")

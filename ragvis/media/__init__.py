@@ -1,0 +1,1 @@
+"""Pictures in: from files, bytes and URLs, checked and decoded to RGB."""

@@ -1,0 +1,116 @@
+"""The one module that knows PIL: untrusted bytes in, upright RGB pictures out."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ragvis.errors import BadFile
+
+Picture: TypeAlias = Image.Image
+
+SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_FRAMES = 500  # pages read from one multi-page TIFF
+
+
+def open_picture(source: Path | bytes, frame: int = 0) -> Picture:
+    """Decode one picture: upright by its EXIF, transparency on white, mode RGB.
+
+    Args:
+        source: a file, or its bytes.
+        frame: which page of a multi-page TIFF; other formats have one.
+
+    Raises:
+        BadFile: not a picture of the allowed formats, broken, or over Pillow's bomb limit.
+    """
+    with _decoding(source) as image:
+        if frame:
+            image.seek(frame)
+        image.load()
+        return _upright_rgb(image)
+
+
+def frame_count(source: Path | bytes) -> int:
+    """Pages of a TIFF; 1 for any other format, whose further frames are animation.
+
+    Raises:
+        BadFile: as ``open_picture``.
+    """
+    with _decoding(source) as image:
+        if image.format != "TIFF":
+            return 1
+        return min(int(getattr(image, "n_frames", 1)), MAX_FRAMES)
+
+
+def pixel_key(picture: Picture) -> bytes:
+    """Bytes that are equal for equal pictures: size, then pixels."""
+    return b"%dx%d:" % picture.size + picture.tobytes()
+
+
+def from_rgba_array(render: Callable[[], Picture]) -> Picture:
+    """Run a foreign renderer and bring its picture to RGB.
+
+    Raises:
+        BadFile: it failed.
+    """
+    with _as_bad_file():
+        return _upright_rgb(render())
+
+
+def save_png(picture: Picture) -> bytes:
+    """The picture as a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@contextmanager
+def _decoding(source: Path | bytes) -> Iterator[Image.Image]:
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    with _as_bad_file(), warnings.catch_warnings():
+        # Pillow warns at half of the size that it refuses, and about odd metadata.
+        warnings.simplefilter("ignore")
+        with Image.open(stream, formats=FORMATS) as image:
+            yield image
+
+
+@contextmanager
+def _as_bad_file() -> Iterator[None]:
+    try:
+        yield
+    except BadFile:
+        raise
+    except FileNotFoundError:
+        raise
+    # Decoders of hostile bytes raise whatever they stumble over, SyntaxError included.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            reason = "not a picture of a known format"
+        raise BadFile(reason) from error
+
+
+def _upright_rgb(image: Image.Image) -> Picture:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        image = _eight_bit(image)
+    if "A" in image.getbands() or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Sixteen-bit and float scans by their own range, where convert() would clip them to white."""
+    wide = image.convert("F")
+    low, high = cast("tuple[float, float]", wide.getextrema())
+    scale = 255.0 / (high - low) if high > low else 1.0
+    return wide.point(lambda value: value * scale - low * scale).convert("L")
