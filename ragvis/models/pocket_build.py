@@ -1,0 +1,142 @@
+"""Writes pocket's two checkpoints: parts in, ordinary open_clip and transformers folders out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+# What a transformers CLIP layer calls its parts -> what open_clip calls them.
+_LAYER_PARTS = {
+    "self_attn.out_proj": "attn.out_proj",
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}
+_TEXT_CONTEXT = 256  # tokens all-MiniLM-L6-v2 was meant to read
+
+
+def write_encoder(minilm: Path, weights: Path, out: Path) -> None:
+    """An open_clip folder: our image tower and MiniLM as its Hugging Face text tower."""
+    out.mkdir(parents=True)
+    tower = load_file(weights / "vision" / "model.safetensors")
+    shape = json.loads((weights / "vision" / "config.json").read_text("utf-8"))
+    state = open_clip_tower(tower, shape["num_hidden_layers"])
+    text = load_file(minilm / "model.safetensors")
+    unused = ("pooler.", "embeddings.position_ids")
+    kept = {k: v for k, v in text.items() if not k.startswith(unused)}
+    state |= {f"text.transformer.{k}": v.float() for k, v in kept.items()}
+    state["logit_scale"] = torch.tensor(100.0).log()  # cosines are not scaled in retrieval
+    save_file({k: v.contiguous() for k, v in state.items()}, out / "open_clip_model.safetensors")
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        shutil.copy(minilm / name, out / name)
+    (out / "open_clip_config.json").write_text(json.dumps(_open_clip_config(shape), indent=1))
+
+
+def _open_clip_config(shape: dict[str, Any]) -> dict[str, Any]:
+    vision = {
+        "image_size": shape["image_size"],
+        "layers": shape["num_hidden_layers"],
+        "width": shape["hidden_size"],
+        "head_width": shape["hidden_size"] // shape["num_attention_heads"],
+        "mlp_ratio": shape["intermediate_size"] / shape["hidden_size"],
+        "patch_size": shape["patch_size"],
+    }
+    text = {
+        "context_length": _TEXT_CONTEXT,
+        "hf_model_name": ".",
+        "hf_tokenizer_name": ".",
+        "hf_pooler_type": "mean_pooler",
+        "hf_proj_type": None,
+    }
+    model = {"embed_dim": shape["projection_dim"], "vision_cfg": vision, "text_cfg": text}
+    return {"model_cfg": model, "preprocess_cfg": {"interpolation": "bicubic"}}
+
+
+def open_clip_tower(tower: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
+    """A transformers CLIPVisionModelWithProjection state dict under open_clip's names."""
+    t = {k.removeprefix("vision_model."): v.float() for k, v in tower.items()}
+    state = {
+        "class_embedding": t["embeddings.class_embedding"],
+        "conv1.weight": t["embeddings.patch_embedding.weight"],
+        "positional_embedding": t["embeddings.position_embedding.weight"],
+        "proj": t["visual_projection.weight"].T,
+    }
+    for end in ("weight", "bias"):
+        state[f"ln_pre.{end}"] = t[f"pre_layrnorm.{end}"]
+        state[f"ln_post.{end}"] = t[f"post_layernorm.{end}"]
+        for i in range(layers):
+            old, new = f"encoder.layers.{i}.", f"transformer.resblocks.{i}."
+            qkv = [t[f"{old}self_attn.{p}_proj.{end}"] for p in "qkv"]
+            state[f"{new}attn.in_proj_{end}"] = torch.cat(qkv)
+            for theirs, ours in _LAYER_PARTS.items():
+                state[f"{new}{ours}.{end}"] = t[f"{old}{theirs}.{end}"]
+    return {f"visual.{k}": v for k, v in state.items()}
+
+
+def write_model(gguf: Path, weights: Path, facts: dict[str, Any], out: Path) -> None:
+    """A transformers LLaVA folder: the tower, the connector, and SmolLM2 with the LoRA merged."""
+    from transformers import LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+    from transformers.models.clip import CLIPImageProcessorPil, CLIPVisionConfig
+
+    tokenizer, language = _language_model(gguf, weights / "lora", facts["llava"])
+    image_token = facts["llava"]["image_token_id"]
+    vision = CLIPVisionConfig.from_pretrained(weights / "vision")
+    config = LlavaConfig(
+        vision_config=vision,
+        text_config=language.config,
+        image_token_index=image_token,
+        projector_hidden_act="gelu",
+        vision_feature_layer=facts["llava"]["vision_feature_layer"],
+        vision_feature_select_strategy=facts["llava"]["vision_feature_select_strategy"],
+        image_seq_length=facts["llava"]["image_tokens"],
+        tie_word_embeddings=True,
+        ragvis_template="pocket",
+    )
+    model = LlavaForConditionalGeneration(config).float().eval()
+    _fill(model, language, weights)
+    model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    model.generation_config.pad_token_id = model.generation_config.eos_token_id
+    model.save_pretrained(out)
+    LlavaProcessor(
+        CLIPImageProcessorPil.from_pretrained(weights),
+        tokenizer,
+        patch_size=vision.patch_size,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+    ).save_pretrained(out)
+
+
+def _language_model(gguf: Path, lora: Path, llava: dict[str, Any]) -> tuple[Any, Any]:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    tokenizer = AutoTokenizer.from_pretrained(**source)
+    tokenizer.add_special_tokens({"additional_special_tokens": [llava["image_token"]]})
+    language = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    language = PeftModel.from_pretrained(language, str(lora)).merge_and_unload()
+    language.resize_token_embeddings(llava["image_token_id"] + 1, mean_resizing=False)
+    with torch.no_grad():  # this row is never read: picture features take its place
+        language.get_input_embeddings().weight[llava["image_token_id"]] = 0
+    language.config.vocab_size = llava["image_token_id"] + 1
+    if hasattr(language.config, "quantization_config"):
+        del language.config.quantization_config
+    return tokenizer, language
+
+
+def _fill(model: Any, language: Any, weights: Path) -> None:
+    tower = load_file(weights / "vision" / "model.safetensors")
+    own = set(model.model.vision_tower.state_dict())
+    named = {(k if k in own else k.removeprefix("vision_model.")): v for k, v in tower.items()}
+    named.pop("visual_projection.weight")
+    model.model.vision_tower.load_state_dict(named)
+    connector = load_file(weights / "connector.safetensors")
+    model.model.multi_modal_projector.load_state_dict(connector)
+    model.model.language_model.load_state_dict(language.model.state_dict())
+    model.tie_weights()
