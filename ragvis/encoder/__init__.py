@@ -1,0 +1,55 @@
+"""CLIP models that put passages and pictures into one space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ragvis.media.images import Picture
+
+    Vectors = NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """What an index needs of an encoder.
+
+    Attributes:
+        name: as given to ``--encoder``.
+        fingerprint: sha256 over the weights; two encoders with one fingerprint are the same.
+        dim: width of the space.
+        max_tokens: text tokens that fit beside the special ones.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    max_tokens: int
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """(n, dim) float32, unit rows."""
+        ...
+
+    def encode_pictures(self, pictures: Sequence[Picture]) -> Vectors:
+        """(n, dim) float32, unit rows."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without the special ones and without any limit."""
+        ...
+
+
+def load(name: str, tell: Callable[[str], None]) -> Encoder:
+    """Load an encoder: ``pocket``, an open_clip name (``ViT-L-14-336/openai``), an
+    ``hf-hub:org/name`` id, or a folder with ``open_clip_config.json``.
+
+    Raises:
+        ModelUnavailable: its weights are not here and cannot be had.
+        ModelError: they cannot be loaded.
+    """
+    from ragvis.encoder.clip import ClipEncoder
+
+    return ClipEncoder.load(name, tell)

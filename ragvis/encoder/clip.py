@@ -1,0 +1,161 @@
+"""Any open_clip model as an encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ragvis import config
+from ragvis._lazy import require
+from ragvis._quiet import quiet
+from ragvis.errors import ModelError, ModelUnavailable
+from ragvis.models import pocket
+
+if TYPE_CHECKING:
+    from ragvis.encoder import Vectors
+    from ragvis.media.images import Picture
+
+_BATCH = {"cuda": 128, "cpu": 32}
+
+
+class ClipEncoder:
+    """An open_clip model with its tokenizer and its own preprocessing.
+
+    fp16 on CUDA, fp32 on the CPU. The fingerprint is taken of the fp32 weights, so one index
+    serves both.
+    """
+
+    def __init__(self, name: str, model: Any, preprocess: Any, tokenizer: Any) -> None:
+        self.name = name
+        self.fingerprint = _fingerprint(model)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._dtype = torch.float16 if self.device == "cuda" else torch.float32
+        self._model = model.to(self.device, self._dtype).eval()
+        self._preprocess = preprocess
+        self._tokenizer = tokenizer
+        # Hugging Face text towers mask padding, so they need not be padded to full length
+        self._trims = hasattr(getattr(model, "text", None), "pooler")
+        context = int(getattr(tokenizer, "context_length", None) or model.context_length)
+        self.max_tokens = context - 2  # one token opens the text, one ends it
+        self.dim = int(self.encode_texts(["dim"]).shape[1])
+
+    @classmethod
+    def load(cls, name: str, tell: Callable[[str], None]) -> ClipEncoder:
+        """See ``ragvis.encoder.load``."""
+        architecture, pretrained, text_cfg = _locate(name, tell)
+        open_clip = require("open_clip")
+        try:
+            with quiet():
+                model, _, preprocess = open_clip.create_model_and_transforms(
+                    architecture, pretrained=pretrained, require_pretrained=True, **text_cfg
+                )
+                tokenizer = open_clip.get_tokenizer(architecture)
+                return cls(name, model, preprocess, tokenizer)
+        # open_clip lets RuntimeError, OSError, KeyError and the hub's own errors through
+        except Exception as error:
+            raise _explain(name, error) from error
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """(n, dim) float32, unit rows. Longer texts than ``max_tokens`` are the caller's bug."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        out = np.empty((len(texts), self.dim if texts and hasattr(self, "dim") else 0), np.float32)
+        for start in range(0, len(order), _BATCH[self.device]):
+            rows = order[start : start + _BATCH[self.device]]
+            encoded = self._encode_text_batch([texts[i] for i in rows])
+            if out.shape[1] != encoded.shape[1]:
+                out = np.empty((len(texts), encoded.shape[1]), np.float32)
+            out[rows] = encoded
+        return out
+
+    @torch.inference_mode()
+    def _encode_text_batch(self, texts: list[str]) -> Vectors:
+        tokens = self._tokenizer(texts)  # (n, context) int64
+        if self._trims:
+            tokens = tokens[:, : int((tokens != 0).sum(1).max())]
+        vectors = self._model.encode_text(tokens.to(self.device))
+        return _unit_rows(vectors)
+
+    @torch.inference_mode()
+    def encode_pictures(self, pictures: Sequence[Picture]) -> Vectors:
+        """(n, dim) float32, unit rows."""
+        batches = []
+        for start in range(0, len(pictures), _BATCH[self.device]):
+            batch = pictures[start : start + _BATCH[self.device]]
+            pixels = torch.stack([self._preprocess(p) for p in batch])  # (n, 3, h, w)
+            vectors = self._model.encode_image(pixels.to(self.device, self._dtype))
+            batches.append(_unit_rows(vectors))
+        return np.concatenate(batches) if batches else np.empty((0, self.dim), np.float32)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without the special ones."""
+        inner = getattr(self._tokenizer, "tokenizer", None)
+        if inner is None:
+            return [len(self._tokenizer.encode(text)) for text in texts]
+        if not texts:
+            return []
+        with quiet():  # texts over the limit are what we are asking about
+            return [len(ids) for ids in inner(list(texts), add_special_tokens=False).input_ids]
+
+
+def _unit_rows(vectors: torch.Tensor) -> Vectors:
+    return F.normalize(vectors.float(), dim=-1).cpu().numpy()
+
+
+def _fingerprint(model: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(memoryview(tensor.detach().contiguous().cpu().numpy()).cast("B"))
+    return digest.hexdigest()
+
+
+def _locate(
+    name: str, tell: Callable[[str], None]
+) -> tuple[str, str | None, dict[str, dict[str, Any]]]:
+    """(architecture, pretrained tag, overrides) for open_clip's factory."""
+    folder = pocket.ensure(tell).encoder if name == "pocket" else Path(name)
+    if folder.is_dir():
+        return f"local-dir:{folder}", None, _absolute_text_tower(folder)
+    if name.startswith("hf-hub:"):
+        return name, None, {}
+    architecture, _, tag = name.partition("/")
+    if not tag:
+        known = require("open_clip").list_pretrained_tags_by_model(architecture)
+        hint = f"Its weights are called: {', '.join(known)}." if known else "See `ragvis models`."
+        raise ModelUnavailable(f"the encoder {name!r} names no weights or folder", hint)
+    return architecture, tag, {}
+
+
+def _absolute_text_tower(folder: Path) -> dict[str, dict[str, Any]]:
+    """open_clip reads a Hugging Face text tower's path from the working folder; ours is relative
+    to the checkpoint, so that the checkpoint can be moved."""
+    try:
+        text = json.loads((folder / "open_clip_config.json").read_text("utf-8"))["model_cfg"][
+            "text_cfg"
+        ]
+    except (OSError, ValueError, KeyError) as error:
+        hint = "An encoder folder holds open_clip_config.json and open_clip_model.safetensors."
+        raise ModelError(f"{folder} is not an open_clip checkpoint", hint) from error
+    inside = text.get("hf_model_name")
+    if not inside or not (folder / inside).is_dir():
+        return {}
+    place = {"hf_model_name": str((folder / inside).resolve()), "hf_model_pretrained": False}
+    return {"text_cfg": {**text, **place}}
+
+
+def _explain(name: str, error: Exception) -> ModelError:
+    reason = " ".join(str(error).split())[:300]
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return ModelError(f"the GPU has no room for the encoder {name}", "Free it, or use pocket.")
+    if config.offline():
+        hint = f"Run once, online: ragvis models get {name}"
+        return ModelUnavailable(f"the encoder {name} is not on this machine, and offline", hint)
+    hint = "Check the name and the network; --encoder pocket needs neither."
+    return ModelUnavailable(f"the encoder {name} could not be loaded: {reason}", hint)
