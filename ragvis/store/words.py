@@ -1,0 +1,74 @@
+"""Search by words: BM25 by SQLite's FTS5, and how much of a query's wording an item has."""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+from collections.abc import Sequence
+
+from ragvis.types import Modality
+
+# Words that say how something is asked, not what about.
+_STOP = frozenset(
+    "a an and are as at be been but by can could did do does for from had has have how i if in is "
+    "it its me my of on or our shall should so tell than that the their them there these they "
+    "this those to was we were what when where which who whom whose why will with would you your "
+    "show shows shown image images picture pictures photo photos".split()
+)
+
+
+def content_words(query: str) -> list[str]:
+    """The query's words that say what it is about, each once."""
+    found = (w for w in re.findall(r"\w+", query.lower()) if w not in _STOP)
+    return list(dict.fromkeys(found))
+
+
+def search(
+    db: sqlite3.Connection, query: str, modality: Modality, k: int
+) -> list[tuple[int, float]]:
+    """BM25 over text, title, heading and file name: (id, score), best first, higher better."""
+    found = content_words(query)
+    if not found:
+        return []
+    rows = db.execute(
+        "SELECT item.id, -bm25(item_words) AS score FROM item_words"
+        " JOIN item ON item.id = item_words.rowid"
+        " WHERE item_words MATCH ? AND item.modality = ?"
+        " ORDER BY score DESC, item.id LIMIT ?",
+        (" OR ".join(f'"{w}"' for w in found), modality, k),
+    )
+    return [(int(i), float(score)) for i, score in rows]
+
+
+def coverage(db: sqlite3.Connection, query: str, ids: Sequence[int]) -> dict[int, float]:
+    """How much of a query's wording each item has: 0..1, rare words weighing more.
+
+    A word weighs its inverse document frequency, ln(1 + (N - n + 0.5) / (n + 0.5)), so one that
+    stands nowhere in the index weighs most and lowers every item's share.
+    """
+    found = content_words(query)
+    if not found or not ids:
+        return {}
+    total = int(db.execute("SELECT COUNT(*) FROM item").fetchone()[0])
+    weights = {w: math.log1p((total - n + 0.5) / (n + 0.5)) for w, n in _counts(db, found)}
+    whole = sum(weights.values())
+    shares = dict.fromkeys(ids, 0.0)
+    for word, weight in weights.items():
+        for item in _having(db, word, ids):
+            shares[item] += weight / whole
+    return shares
+
+
+def _counts(db: sqlite3.Connection, found: Sequence[str]) -> list[tuple[str, int]]:
+    query = "SELECT COUNT(*) FROM item_words WHERE item_words MATCH ?"
+    return [(w, int(db.execute(query, (f'"{w}"',)).fetchone()[0])) for w in found]
+
+
+def _having(db: sqlite3.Connection, word: str, ids: Sequence[int]) -> list[int]:
+    marks = ",".join("?" * len(ids))
+    rows = db.execute(
+        f"SELECT rowid FROM item_words WHERE item_words MATCH ? AND rowid IN ({marks})",
+        (f'"{word}"', *ids),
+    )
+    return [int(row[0]) for row in rows]

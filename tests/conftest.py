@@ -1,0 +1,149 @@
+"""Shared parts of the tests: real ones where they are fast enough, small real classes where not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from ragvis import config
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO = ROOT / "indexes" / "demo-collection"
+CACHE = config.cache_dir()  # before the home folder is redirected: pocket is built once
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the real home, settings or current folder."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("RAGVIS_CACHE", str(CACHE))
+    for name in [n for n in os.environ if n.startswith(("RAGVIS_", "XDG_", "HF_"))]:
+        if name != "RAGVIS_CACHE":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(home)
+
+
+class WordEncoder:
+    """A real, tiny encoder: hashed words for texts, mean colours for pictures, in one space."""
+
+    name = "words"
+    dim = 64
+    max_tokens = 40
+
+    def __init__(self, fingerprint: str = "f" * 64) -> None:
+        self.fingerprint = fingerprint
+        self.texts_encoded = 0
+        self.pictures_encoded = 0
+
+    def encode_texts(self, texts: Sequence[str]) -> Any:
+        self.texts_encoded += len(texts)
+        rows = np.full((len(texts), self.dim), 1e-3, np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for word in re.findall(r"\w+", text.lower()):
+                row[int(hashlib.md5(word.encode()).hexdigest(), 16) % self.dim] += 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def encode_pictures(self, pictures: Sequence[Any]) -> Any:
+        self.pictures_encoded += len(pictures)
+        rows = np.full((len(pictures), self.dim), 1e-3, np.float32)
+        for row, picture in zip(rows, pictures, strict=True):
+            small = np.asarray(picture.resize((4, 4)), np.float32).ravel() / 255
+            row[: len(small)] += small
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(re.findall(r"\w|[^\w\s]", text)) // 3 + 1 if text else 0 for text in texts]
+
+
+@pytest.fixture
+def encoder() -> WordEncoder:
+    return WordEncoder()
+
+
+@pytest.fixture
+def make_index(
+    tmp_path: Path, encoder: WordEncoder, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """``ragvis.Index`` over the word encoder."""
+    from ragvis import encoder as encoders
+    from ragvis.index import Index
+
+    monkeypatch.setattr(encoders, "load", lambda name, tell: encoder)
+    return lambda name="index": Index.create(tmp_path / name, "words")
+
+
+@pytest.fixture(scope="session")
+def pocket_folder() -> Any:
+    """Pocket's two checkpoints; fetched and put together on the first run."""
+    from ragvis.models import pocket
+
+    return pocket.ensure(lambda line: print(line, file=sys.stderr))
+
+
+@pytest.fixture(scope="session")
+def pocket_encoder(pocket_folder: Any) -> Any:
+    from ragvis import encoder
+
+    return encoder.load("pocket", lambda line: None)
+
+
+@pytest.fixture(scope="session")
+def pocket_generator(pocket_folder: Any) -> Any:
+    from ragvis import generator
+
+    return generator.load("pocket", lambda line: None)
+
+
+@pytest.fixture(scope="session")
+def demo_index(pocket_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo collection, indexed by the real command in a process of its own."""
+    folder = tmp_path_factory.mktemp("demo") / "index"
+    command = [sys.executable, "-m", "ragvis", "index", str(DEMO), "-i", str(folder), "--json"]
+    env = {**os.environ, "RAGVIS_CACHE": str(CACHE)}
+    done = subprocess.run(
+        [*command, "--encoder", "pocket"], capture_output=True, text=True, env=env, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["bad"] == []
+    return folder
+
+
+@pytest.fixture
+def run_cli() -> Callable[..., Result]:
+    """The real command line in this process: ``run_cli("ask", …)`` -> exit code and output."""
+
+    def run(*arguments: str | Path, stdin: str | None = None) -> Result:
+        from ragvis.cli import main
+        from ragvis.cli.main import cli
+
+        class Whole:
+            """Runs ``main``, errors and exit codes included, where CliRunner wants a command."""
+
+            name = "ragvis"
+
+            def main(self, args: Sequence[str], prog_name: str, **extra: Any) -> None:
+                main(args)
+
+        runner = CliRunner()
+        assert cli.name
+        return runner.invoke(Whole(), [str(a) for a in arguments], input=stdin)  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread_of_tokenizers() -> Iterator[None]:
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    yield
