@@ -1,0 +1,263 @@
+"""The index says what is in the files, after any change to them, and re-reads nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import WordEncoder
+from PIL import Image
+
+from ragvis import encoder as encoders
+from ragvis.errors import BadFile, IndexLocked, IndexMismatch, UsageError
+from ragvis.index import Index, picture_of
+from ragvis.retriever import Retriever
+from ragvis.store.lock import writer_lock
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "mine"
+    (root / "sub").mkdir(parents=True)
+    (root / "pump.md").write_text("# Pump\n\nThe pump runs at twelve volts.\n")
+    (root / "sub" / "lamp.txt").write_text("The lamp needs four candles.")
+    Image.new("RGB", (60, 60), "red").save(root / "red.png")
+    Image.new("RGB", (60, 60), "blue").save(root / "sub" / "blue.png")
+    return root
+
+
+def texts(index: Index) -> list[str]:
+    ids, _ = index._catalog.vectors("text")
+    return sorted(i.body for i in index.items(int(i) for i in ids).values())
+
+
+def test_add_change_delete_and_run_again(
+    folder: Path, make_index: Callable[..., Index], encoder: WordEncoder
+) -> None:
+    index = make_index()
+    report = index.add([folder])
+    assert (report.added, report.passages, report.images, report.bad) == (4, 2, 2, {})
+    before = (encoder.texts_encoded, encoder.pictures_encoded)
+    report = index.add([folder])
+    assert (report.added, report.unchanged) == (0, 4)
+    assert (encoder.texts_encoded, encoder.pictures_encoded) == before
+    (folder / "pump.md").write_text("# Pump\n\nThe pump runs at twenty volts.\n")
+    (folder / "red.png").unlink()
+    (folder / "new.txt").write_text("A new note.")
+    report = index.add([folder])
+    assert (report.added, report.changed, report.unchanged, report.removed) == (1, 1, 2, 1)
+    assert "The pump runs at twenty volts." in "".join(texts(index))
+    assert "twelve" not in "".join(texts(index))
+    assert index.status().images == 1
+    assert index.add([folder]).unchanged == 4
+
+
+def test_a_touched_file_costs_no_embedding(
+    folder: Path, make_index: Callable[..., Index], encoder: WordEncoder
+) -> None:
+    index = make_index()
+    index.add([folder])
+    before = (encoder.texts_encoded, encoder.pictures_encoded)
+    os.utime(folder / "pump.md")
+    os.utime(folder / "red.png")
+    assert index.add([folder]).unchanged == 4
+    (folder / "red.png").rename(folder / "renamed.png")
+    report = index.add([folder])
+    assert (report.added, report.removed) == (1, 1)
+    assert encoder.pictures_encoded <= before[1] + 1
+
+
+def test_only_what_vanished_under_the_given_paths_goes(
+    folder: Path, make_index: Callable[..., Index]
+) -> None:
+    index = make_index()
+    index.add([folder])
+    (folder / "pump.md").unlink()
+    (folder / "sub" / "lamp.txt").unlink()
+    assert index.add([folder / "sub"]).removed == 1
+    assert index.status().passages == 1
+    assert index.remove([folder / "sub"]) == 1
+    assert index.status().files == 2
+
+
+def test_a_given_path_that_vanished_is_dropped_and_a_wrong_one_refused(
+    folder: Path, make_index: Callable[..., Index]
+) -> None:
+    index = make_index()
+    index.add([folder])
+    (folder / "sub" / "lamp.txt").unlink()
+    (folder / "sub" / "blue.png").unlink()
+    (folder / "sub").rmdir()
+    assert index.add([folder / "sub"]).removed == 2
+    with pytest.raises(UsageError, match="no such file"):
+        index.add([folder / "never"])
+
+
+def test_bad_files_are_reported_and_skipped_and_mended_ones_read(
+    folder: Path, make_index: Callable[..., Index]
+) -> None:
+    (folder / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 torn")
+    (folder / "blank.txt").write_text("  \n ")
+    index = make_index()
+    report = index.add([folder])
+    assert report.added == 4
+    assert {Path(p).name for p in report.bad} == {"torn.jpg", "blank.txt"}
+    assert index.status().bad_files == 2
+    assert set(index.add([folder]).bad) == set(report.bad)  # still said, not read again
+    Image.new("RGB", (60, 60), "green").save(folder / "torn.jpg")
+    report = index.add([folder])
+    assert (report.added, len(report.bad)) == (1, 1)
+
+
+def test_special_files_links_and_odd_names(
+    folder: Path, make_index: Callable[..., Index], tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_text("not yours")
+    (folder / "loop").symlink_to(folder)
+    (folder / "escape.txt").symlink_to(outside / "secret.txt")
+    (folder / ".hidden.txt").write_text("hidden")
+    os.mkfifo(folder / "pipe.txt")
+    (folder / "\x1b[31m\u202ename.txt").write_text("An odd name.")
+    os.close(os.open(os.fsencode(str(folder)) + b"/\xff\xfe.txt", os.O_CREAT | os.O_WRONLY))
+    index = make_index()
+    report = index.add([folder])
+    assert report.added == 5
+    assert list(report.bad.values()) == ["its name is not valid Unicode; rename it"]
+    assert index.add([folder]).unchanged == 5
+
+
+def test_an_unreadable_folder_keeps_what_was_known_of_it(
+    folder: Path, make_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = make_index()
+    index.add([folder])
+    real = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = index.add([folder])
+    assert report.removed == 0
+    assert list(report.bad.values()) == ["Permission denied"]
+
+
+def test_the_preview_changes_nothing(folder: Path, make_index: Callable[..., Index]) -> None:
+    index = make_index()
+    assert index.preview([folder]).added == 4
+    assert index.status().files == 0
+    index.add([folder])
+    (folder / "new.txt").write_text("x")
+    os.utime(folder / "pump.md")
+    report = index.preview([folder])
+    assert (report.added, report.changed, report.unchanged) == (1, 1, 3)
+
+
+def test_damaged_derived_files_are_rebuilt(folder: Path, make_index: Callable[..., Index]) -> None:
+    index = make_index()
+    index.add([folder])
+    hits = Retriever(index).search("volts", k=2)
+    for file in index.path.glob("*.faiss"):
+        file.write_bytes(b"FAISS would crash on this")
+    said: list[str] = []
+    again = Index(index._catalog, index.encoder, said.append)
+    assert [h.id for h in Retriever(again).search("volts", k=2)] == [h.id for h in hits]
+    assert len(said) == 2 and all("rebuilt" in line for line in said)
+
+
+def test_another_encoder_is_refused(
+    folder: Path, make_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = make_index()
+    index.add([folder])
+    monkeypatch.setattr(encoders, "load", lambda name, tell: WordEncoder("e" * 64))
+    with pytest.raises(IndexMismatch, match="was made by the encoder"):
+        Index.create(index.path, "other")
+    with pytest.raises(IndexMismatch):
+        Retriever(Index.open(index.path)).search("volts")
+
+
+def test_a_second_writer_is_refused(folder: Path, make_index: Callable[..., Index]) -> None:
+    index = make_index()
+    with writer_lock(index.path), pytest.raises(IndexLocked):
+        index.add([folder])
+
+
+def test_a_reader_follows_the_writer(folder: Path, make_index: Callable[..., Index]) -> None:
+    writer = make_index()
+    writer.add([folder])
+    reader = Retriever(Index(Index.open(writer.path)._catalog, writer.encoder))
+    assert reader.search("candles", k=1, modality="text")[0].name == "lamp.txt"
+    (folder / "sub" / "lamp.txt").unlink()
+    (folder / "candles.txt").write_text("candles and more candles")
+    writer.add([folder])
+    assert reader.search("candles", k=1, modality="text")[0].name == "candles.txt"
+
+
+def test_a_picture_that_changed_since_is_not_shown_as_what_was_found(
+    folder: Path, make_index: Callable[..., Index]
+) -> None:
+    index = make_index()
+    index.add([folder])
+    hit = Retriever(index).search(image=str(folder / "red.png"), k=1, modality="image")[0]
+    assert hit.name == "red.png"
+    assert picture_of(hit).getpixel((0, 0)) == (255, 0, 0)
+    Image.new("RGB", (60, 60), "white").save(folder / "red.png")
+    with pytest.raises(BadFile, match="changed since"):
+        picture_of(hit)
+    (folder / "red.png").unlink()
+    with pytest.raises(BadFile):
+        picture_of(hit)
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[3])
+from conftest import WordEncoder
+from ragvis import encoder as encoders
+from ragvis.index import Index, ingest
+from ragvis.store.catalog import Catalog
+encoders.load = lambda name, tell: WordEncoder()
+ingest._FILES_A_COMMIT = 4
+puts, limit = 0, int(sys.argv[4])
+real = Catalog.put
+def put(self, *args):
+    global puts
+    puts += 1
+    if puts == limit:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(self, *args)
+Catalog.put = put
+Index.create(sys.argv[1], "words").add([sys.argv[2]])
+"""
+
+
+@pytest.mark.parametrize("at", [1, 3, 6, 9, 11])
+def test_killed_in_the_middle_it_goes_on_from_the_last_commit(
+    tmp_path: Path, make_index: Callable[..., Index], encoder: WordEncoder, at: int
+) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    for i in range(12):
+        (files / f"{i}.txt").write_text(f"note number {i} about topic{i}")
+    tests = str(Path(__file__).parent)
+    arguments = [str(tmp_path / "index"), str(files), tests, str(at)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False)
+    assert done.returncode == -signal.SIGKILL
+    index = make_index()
+    kept = index.status().files
+    assert kept == (at - 1) // 4 * 4
+    report = index.add([files])
+    assert (report.added, report.unchanged) == (12 - kept, kept)
+    assert len(texts(index)) == 12
+    assert encoder.texts_encoded <= 12 - kept + 32 + 1  # and the calibration's own queries
