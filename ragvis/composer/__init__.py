@@ -1,0 +1,24 @@
+"""Hits and a question in, one prompt and its ledger out. Pure functions; no torch."""
+
+from ragvis.composer.citations import CitationFilter, find_citations
+from ragvis.composer.compose import (
+    Attachment,
+    Composed,
+    PromptSpec,
+    Room,
+    compose,
+    mark_cited,
+)
+from ragvis.composer.neutral import neutral
+
+__all__ = [
+    "Attachment",
+    "CitationFilter",
+    "Composed",
+    "PromptSpec",
+    "Room",
+    "compose",
+    "find_citations",
+    "mark_cited",
+    "neutral",
+]
