@@ -1,0 +1,298 @@
+"""One class for every LLaVA-family checkpoint that transformers loads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    BitsAndBytesConfig,
+    StoppingCriteria,
+    TextIteratorStreamer,
+)
+
+from ragvis import config as settings
+from ragvis import conversation
+from ragvis._lazy import require
+from ragvis._quiet import quiet
+from ragvis.composer import PromptSpec
+from ragvis.errors import ModelError, ModelUnavailable, RagvisError, UsageError
+from ragvis.generator import processors
+from ragvis.generator.families import Family, family_of
+from ragvis.generator.sampling import Sampling
+from ragvis.models import registry
+from ragvis.types import ModelInfo
+
+if TYPE_CHECKING:
+    from ragvis.media.images import Picture
+
+QUANTIZATIONS = ("8bit", "4bit", "none")
+# bitsandbytes would quantize the tower and the connector too; the official code keeps them.
+# Naming any module replaces the default list, so lm_head is named again.
+KEPT_WHOLE = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of the last answer."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class LlavaGenerator:
+    """A loaded checkpoint: prompts and pictures in, text out, piece by piece."""
+
+    def __init__(self, model: Any, processor: Any, family: Family, info: ModelInfo) -> None:
+        self.info = info
+        self.family = family
+        self.usage = Usage()
+        self._model = model
+        self._processor = processor
+        self._tokenizer = processor.tokenizer
+        self._image_token = int(processor.image_token_id)
+        # SmolLM2's and Qwen's prompts spell their first token out; Llama's tokenizer adds it.
+        style = conversation.template(family.template).style
+        self._add_special = style != "chatml"
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        tell: Callable[[str], None],
+        *,
+        lora: str | None = None,
+        quantize: str | None = None,
+        template: str | None = None,
+    ) -> LlavaGenerator:
+        """See ``ragvis.generator.load``."""
+        quantization = _check_quantization(quantize, name)
+        where = registry.resolve_model(name, tell)
+        try:
+            with quiet():
+                config = AutoConfig.from_pretrained(where)
+                if template is not None:
+                    conversation.template(template)
+                    config.ragvis_template = template
+                processor = processors.build(where, config)
+                tokens = frozenset(_special_tokens(processor.tokenizer))
+                family = family_of(config, name, tokens)
+                model = _load_model(where, config, quantization, lora)
+        except RagvisError:
+            raise
+        # transformers, bitsandbytes, peft and the hub each have errors of their own
+        except Exception as error:
+            raise _explain(name, error) from error
+        revision = getattr(config, "_commit_hash", None) or "local"
+        info = ModelInfo(name, revision, quantization, str(model.device))
+        return cls(model, processor, family, info)
+
+    @property
+    def spec(self) -> PromptSpec:
+        """What the composer has to know of this model."""
+        return PromptSpec(
+            self.family.template,
+            self.family.context_limit,
+            self.family.pixels,
+            self._count,
+            lambda sizes: processors.picture_tokens(self._processor, sizes),
+            tuple(_special_tokens(self._tokenizer)),
+        )
+
+    def _count(self, text: str) -> int:
+        ids = self._tokenizer(text, add_special_tokens=self._add_special).input_ids
+        return len(ids)
+
+    def stream(self, prompt: str, pictures: Sequence[Picture], sampling: Sampling) -> Iterator[str]:
+        """The answer's text as it is written; ``usage`` is set when it ends.
+
+        Closing the iterator early stops the model.
+
+        Raises:
+            ModelError: the GPU ran out of memory, or pictures and prompt do not fit together.
+        """
+        inputs = self._inputs(prompt, pictures)
+        if sampling.num_beams > 1:
+            yield self._whole(inputs, sampling)
+            return
+        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        run = _Run(self, inputs, sampling, streamer)
+        run.start()
+        stop = _StopText(conversation.template(self.family.template).stop)
+        try:
+            for piece in streamer:
+                yield from stop.feed(piece)
+                if stop.found:
+                    break
+            yield from stop.finish()
+        finally:
+            run.stop()
+        run.raise_error()
+
+    def _inputs(self, prompt: str, pictures: Sequence[Picture]) -> Any:
+        with quiet():
+            inputs = processors.tensors(self._processor, prompt, pictures, self._add_special)
+        self.usage = Usage(prompt_tokens=int(inputs["input_ids"].shape[1]))
+        return inputs.to(self._model.device, self._model.dtype)
+
+    def _whole(self, inputs: Any, sampling: Sampling) -> str:
+        ids = self._generate(inputs, sampling)
+        text = self._tokenizer.decode(ids, skip_special_tokens=True)
+        stop = _StopText(conversation.template(self.family.template).stop)
+        return "".join([*stop.feed(text), *stop.finish()])
+
+    @torch.inference_mode()
+    def _generate(self, inputs: Any, sampling: Sampling, **more: Any) -> torch.Tensor:
+        """New token ids (n,), and their count in ``usage``."""
+        if sampling.seed is not None:
+            torch.manual_seed(sampling.seed)
+        stops = list(conversation.template(self.family.template).stop)
+        if stops:
+            more |= {"stop_strings": stops, "tokenizer": self._tokenizer}
+        with quiet():
+            out = self._model.generate(
+                **inputs,
+                **sampling.to_generate(),
+                **more,
+                suppress_tokens=[self._image_token],
+                pad_token_id=self._tokenizer.pad_token_id or self._eos(),
+            )
+        new: torch.Tensor = out[0, inputs["input_ids"].shape[1] :]
+        self.usage = Usage(self.usage.prompt_tokens, len(new))
+        return new
+
+    def _eos(self) -> int:
+        eos = self._model.generation_config.eos_token_id
+        return int(eos[0] if isinstance(eos, list) else eos or 0)
+
+
+class _Run(threading.Thread):
+    """Generates beside the reader of its stream; keeps what went wrong for that reader."""
+
+    def __init__(
+        self, generator: LlavaGenerator, inputs: Any, sampling: Sampling, streamer: Any
+    ) -> None:
+        super().__init__(daemon=True)
+        self._parts = (generator, inputs, sampling, streamer)
+        self._stopped = threading.Event()
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        generator, inputs, sampling, streamer = self._parts
+        try:
+            generator._generate(
+                inputs, sampling, streamer=streamer, stopping_criteria=[_StopWhen(self._stopped)]
+            )
+        # Handed to the reader, which raises it in its own thread
+        except BaseException as error:  # noqa: BLE001
+            self._error = error
+            streamer.end()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+
+    def raise_error(self) -> None:
+        if isinstance(self._error, torch.cuda.OutOfMemoryError):
+            hint = "Ask with fewer sources (-k 2), quantize (--quantize 4bit), or use pocket."
+            raise ModelError("the GPU ran out of memory", hint) from self._error
+        if self._error is not None:
+            reason = " ".join(str(self._error).split())[:300]
+            raise ModelError(f"the model failed: {reason}") from self._error
+
+
+class _StopWhen(StoppingCriteria):  # type: ignore[misc]
+    """Ends generation when the reader has gone."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self._event = event
+
+    def __call__(self, input_ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
+        return torch.full((len(input_ids),), self._event.is_set(), device=input_ids.device)
+
+
+class _StopText:
+    """Cuts a stream at the first stop string, holding back what may be the start of one."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = stops
+        self._held = ""
+        self.found = False
+
+    def feed(self, piece: str) -> Iterator[str]:
+        self._held += piece
+        places = [i for s in self._stops if (i := self._held.find(s)) >= 0]
+        if places:
+            self.found = True
+            self._held = self._held[: min(places)]
+            return
+        keep = max((_overlap(self._held, s) for s in self._stops), default=0)
+        cut = len(self._held) - keep
+        ready, self._held = self._held[:cut], self._held[cut:]
+        if ready:
+            yield ready
+
+    def finish(self) -> Iterator[str]:
+        if self._held:
+            yield self._held
+        self._held = ""
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of ``text`` that begins ``stop``."""
+    return next((n for n in range(min(len(stop), len(text)), 0, -1) if text.endswith(stop[:n])), 0)
+
+
+def _check_quantization(quantize: str | None, name: str) -> str:
+    if quantize is None:
+        return "8bit" if torch.cuda.is_available() and name != registry.POCKET else "none"
+    if quantize not in QUANTIZATIONS:
+        known = ", ".join(QUANTIZATIONS)
+        raise UsageError(f"unknown quantization {quantize!r}", f"One of: {known}.")
+    return quantize
+
+
+def _load_model(where: str, config: Any, quantization: str, lora: str | None) -> Any:
+    cuda = torch.cuda.is_available()
+    options: dict[str, Any] = {"config": config, "dtype": torch.float16 if cuda else torch.float32}
+    if quantization != "none":
+        options["quantization_config"] = _bitsandbytes(quantization, options["dtype"])
+    options["device_map"] = {"": 0} if cuda else {"": "cpu"}
+    model = AutoModelForImageTextToText.from_pretrained(where, **options)
+    if lora is not None:
+        peft = require("peft")
+        model = peft.PeftModel.from_pretrained(model, lora)
+        model = model.merge_and_unload()
+    return model.eval()
+
+
+def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+    if quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT_WHOLE)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=KEPT_WHOLE,
+    )
+
+
+def _special_tokens(tokenizer: Any) -> list[str]:
+    return sorted({str(t.content) for t in tokenizer.added_tokens_decoder.values()})
+
+
+def _explain(name: str, error: Exception) -> ModelError:
+    reason = " ".join(str(error).split())[:300]
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        hint = "Try --quantize 4bit, a smaller model, or -m pocket."
+        return ModelError(f"the GPU has no room for {name}", hint)
+    if settings.offline():
+        hint = f"Run once, online: ragvis models get {name}"
+        return ModelUnavailable(f"{name} is not on this machine, and ragvis is offline", hint)
+    hint = "Check the name and the network; -m pocket needs neither."
+    return ModelUnavailable(f"{name} could not be loaded: {reason}", hint)

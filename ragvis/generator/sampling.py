@@ -1,0 +1,72 @@
+"""How an answer is drawn from the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ragvis.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Greedy unless ``temperature`` is above 0."""
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0  # 0 = no limit
+    repetition_penalty: float = 1.0
+    num_beams: int = 1
+    seed: int | None = None
+
+    @classmethod
+    def of(cls, options: dict[str, str]) -> Sampling:
+        """From ``-o KEY VALUE`` pairs.
+
+        Raises:
+            UsageError: an unknown key, or a value that is no number or out of range.
+        """
+        return cls().with_options(options)
+
+    def with_options(self, options: dict[str, str]) -> Sampling:
+        """The same with some options changed; raises as ``of``."""
+        kinds = {f.name: int if f.name in _WHOLE else float for f in fields(self)}
+        unknown = sorted(set(options) - set(kinds))
+        if unknown:
+            known = ", ".join(kinds)
+            raise UsageError(f"unknown option {unknown[0]!r}", f"Known options: {known}.")
+        try:
+            values: dict[str, Any] = {k: kinds[k](v) for k, v in options.items()}
+        except ValueError as error:
+            raise UsageError(f"not a number: {error}", "Options take numbers.") from error
+        changed = replace(self, **values)
+        changed._check()
+        return changed
+
+    def _check(self) -> None:
+        ranges = {
+            "max_new_tokens": (1, 100_000),
+            "temperature": (0, 100),
+            "top_p": (1e-6, 1),
+            "top_k": (0, 1_000_000),
+            "repetition_penalty": (0.1, 10),
+            "num_beams": (1, 64),
+        }
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(f"{name} must lie in {low}..{high}")
+
+    def to_generate(self) -> dict[str, Any]:
+        """The arguments of transformers' ``generate``."""
+        drawn = {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
+        return {
+            "max_new_tokens": self.max_new_tokens,
+            "num_beams": self.num_beams,
+            "repetition_penalty": self.repetition_penalty,
+            "do_sample": self.temperature > 0,
+            **(drawn if self.temperature > 0 else {}),
+        }
+
+
+_WHOLE = {"max_new_tokens", "top_k", "num_beams", "seed"}
