@@ -1,0 +1,312 @@
+"""Retrieve, compose, generate, cite."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragvis import generator as generators
+from ragvis.composer import (
+    Attachment,
+    CitationFilter,
+    Composed,
+    Room,
+    compose,
+    find_citations,
+    mark_cited,
+)
+from ragvis.errors import BadFile, UsageError
+from ragvis.generator.sampling import Sampling
+from ragvis.index import picture_of
+from ragvis.media import source as media
+from ragvis.models import registry
+from ragvis.prompts import NOT_FOUND
+from ragvis.retriever import Query, Ranked, Retriever
+from ragvis.types import Answer, Hit
+
+if TYPE_CHECKING:
+    from ragvis.generator.llava import LlavaGenerator
+    from ragvis.media.images import Picture
+
+    PictureSource = str | Path | bytes | Picture
+
+Tell = Callable[[str], None]
+# Below this calibrated score for its best hit, a question has no evidence in the index. It is
+# low on purpose: the model refuses by itself what looks related and is not.
+LEAST_EVIDENCE = 0.25
+# A retrieved picture goes to the model only on strong evidence: one too many costs a second and
+# misleads (MRAG-Bench: distractor pictures make answers worse than none).
+LEAST_PICTURE = 0.7
+LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
+
+
+def _silent(_: str) -> None:
+    """Notices are for a terminal; a library says nothing."""
+
+
+class Assistant:
+    """Answers questions from what a retriever finds.
+
+    Args:
+        retriever: searches the index.
+        model: ``pocket``, a known name, a hub id, or a checkpoint folder; None takes the
+            machine's default. Loaded on first use.
+        lora: a peft adapter folder for it.
+        quantize: "8bit", "4bit", "none", or None for 8bit on CUDA and none elsewhere.
+        template: conversation template, where the family's own is not wanted.
+        tell: takes one-line notices.
+    """
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        model: str | None = None,
+        *,
+        lora: str | None = None,
+        quantize: str | None = None,
+        template: str | None = None,
+        tell: Tell = _silent,
+    ) -> None:
+        self.retriever = retriever
+        self._name = model
+        self._options = {"lora": lora, "quantize": quantize, "template": template}
+        self._tell = tell
+        self._generator: LlavaGenerator | None = None
+
+    @property
+    def generator(self) -> LlavaGenerator:
+        """The model, loaded on first use."""
+        if self._generator is None:
+            name = self._name or registry.default_names(self._tell)[1]
+            self._generator = generators.load(name, self._tell, **self._options)
+        return self._generator
+
+    def ask(
+        self,
+        question: str,
+        images: Sequence[PictureSource] = (),
+        *,
+        k: int | None = None,
+        sampling: Sampling | None = None,
+    ) -> Answer:
+        """Answer a question.
+
+        Args:
+            question: in words.
+            images: pictures that belong to the question: paths, URLs, bytes or PIL images.
+            k: most sources to place; None places 4 passages and 2 pictures.
+            sampling: how the answer is drawn; None is greedy.
+
+        Raises:
+            UsageError: an empty question, or a picture that cannot be opened.
+            PromptTooLong: the question does not fit the model.
+            ModelError: the model cannot be loaded or fails.
+        """
+        stream = self.stream(question, images, k=k, sampling=sampling)
+        for _ in stream:
+            pass
+        return stream.answer
+
+    def stream(
+        self,
+        question: str,
+        images: Sequence[PictureSource] = (),
+        *,
+        k: int | None = None,
+        sampling: Sampling | None = None,
+    ) -> AnswerStream:
+        """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
+        return AnswerStream(self, question, images, k, sampling or Sampling())
+
+    def prepare(
+        self, question: str, images: Sequence[PictureSource], k: int | None, sampling: Sampling
+    ) -> Prepared:
+        """Everything up to the prompt. Raises as ``ask``."""
+        return Prepared(self, question, images, k, sampling)
+
+
+class Prepared:
+    """A question with its evidence and its prompt."""
+
+    def __init__(
+        self,
+        assistant: Assistant,
+        question: str,
+        images: Sequence[PictureSource],
+        k: int | None,
+        sampling: Sampling,
+    ) -> None:
+        if not question.strip():
+            raise UsageError("the question is empty")
+        started = time.perf_counter()
+        self._retriever = assistant.retriever
+        self._pictures: dict[str, Picture] = {}
+        asked = [media.load_picture(source) for source in images]
+        ranked, known_as = self._retrieve(question, asked, k)
+        retrieved = time.perf_counter()
+        spec = assistant.generator.spec
+        loaded = time.perf_counter()
+        attachments = [
+            self._attach(n, source, picture, known_as)
+            for n, (source, picture) in enumerate(zip(images, asked, strict=True))
+        ]
+        room = _room(k, sampling)
+        hits = _placeable(ranked, LEAST_BESIDE_A_PHOTO if asked else LEAST_PICTURE)
+        self.evidence = max((h.score for h in hits), default=0.0) if not asked else 1.0
+        sizes = self._open_pictures(hits, room.images)
+        self.composed: Composed = compose(question, hits, attachments, sizes, spec, room)
+        self.timing = {
+            "load": loaded - retrieved,
+            "retrieve": retrieved - started,
+            "compose": time.perf_counter() - loaded,
+        }
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """The pictures of the prompt, in the order of its ``<image>`` tokens."""
+        return [self._pictures[s.hit.id] for s in self.composed.pixel_sources]
+
+    def _retrieve(
+        self, question: str, pictures: Sequence[Picture], k: int | None
+    ) -> tuple[Ranked, str]:
+        """What is found; and the title of the indexed picture that the question's own equals.
+
+        A picture that the index knows by name is looked for by that name; another one by its
+        vector. Retrieved pictures are for what the words ask: the photo itself is there already.
+        """
+        most = max(8, k or 0)
+        query = self._retriever.query(question, list(pictures))
+        copy = self._retriever.same_picture(query) if len(pictures) == 1 else None
+        if copy is not None:
+            query = self._retriever.query(f"{question} {copy.title}")
+        ranked = self._retriever.rank(query, most)
+        if pictures:
+            by_words = Query(question, {"text": query.vectors["text"]})
+            others = self._retriever.rank(by_words, most).images
+            ranked = replace(ranked, images=[h for h in others if copy is None or h.id != copy.id])
+        return ranked, copy.title if copy is not None else ""
+
+    def _attach(self, n: int, source: PictureSource, picture: Picture, known_as: str) -> Attachment:
+        path = str(source) if isinstance(source, (str, Path)) else "picture"
+        sha256 = media.pixel_sha256(picture)
+        hit = Hit(
+            id=f"a{n}",
+            modality="image",
+            path=path,
+            title=media.name_of(source),
+            section="",
+            page=None,
+            span=None,
+            bbox=None,
+            sha256=sha256,
+            score=1.0,
+            scores={},
+            text=None,
+            file=path,
+        )
+        self._pictures[hit.id] = picture
+        return Attachment(hit, picture.size, known_as)
+
+    def _open_pictures(self, hits: Sequence[Hit], most: int) -> dict[str, tuple[int, int]]:
+        """Sizes of the pictures that can be placed; one that cannot be opened has none."""
+        for hit in [h for h in hits if h.modality == "image"][:most]:
+            try:
+                self._pictures[hit.id] = picture_of(hit)
+            except BadFile:
+                continue  # compose() lists it as dropped, with this reason
+        return {name: picture.size for name, picture in self._pictures.items()}
+
+
+class AnswerStream:
+    """Iterate over the answer's pieces; ``answer`` is there when they have ended."""
+
+    def __init__(
+        self,
+        assistant: Assistant,
+        question: str,
+        images: Sequence[PictureSource],
+        k: int | None,
+        sampling: Sampling,
+    ) -> None:
+        self._assistant = assistant
+        self._question = question
+        self._started = time.perf_counter()
+        self._sampling = sampling
+        self._first = 0.0
+        self.prepared = assistant.prepare(question, images, k, sampling)
+        self._answer: Answer | None = None
+
+    @property
+    def answer(self) -> Answer:
+        """The whole answer.
+
+        Raises:
+            UsageError: the pieces have not been read to their end.
+        """
+        if self._answer is None:
+            raise UsageError("read the stream to its end before its answer")
+        return self._answer
+
+    def __iter__(self) -> Iterator[str]:
+        said: list[str] = []
+        for piece in self._pieces():
+            if not said:
+                self._first = time.perf_counter() - self._started
+                piece = piece.lstrip()
+            if piece:
+                said.append(piece)
+                yield piece
+        self._answer = self._finish("".join(said).strip())
+
+    def _pieces(self) -> Iterator[str]:
+        if self.prepared.evidence < LEAST_EVIDENCE:
+            yield NOT_FOUND
+            return
+        composed, generator = self.prepared.composed, self._assistant.generator
+        checked = CitationFilter({s.n for s in composed.sources})
+        for piece in generator.stream(composed.prompt, self.prepared.pictures, self._sampling):
+            if ready := checked.feed(piece):
+                yield ready
+        yield checked.finish()
+
+    def _finish(self, text: str) -> Answer:
+        abstained = not text or text.strip(" .").lower() == NOT_FOUND.strip(" .").lower()
+        text = NOT_FOUND if abstained else text
+        citations = find_citations(text)
+        prepared, generator = self.prepared, self._assistant.generator
+        asked_model = prepared.evidence >= LEAST_EVIDENCE
+        usage = generator.usage if asked_model else None
+        now = time.perf_counter() - self._started
+        return Answer(
+            question=self._question,
+            text=text,
+            abstained=abstained,
+            citations=citations,
+            sources=mark_cited(prepared.composed.sources, {c.n for c in citations}),
+            ledger=prepared.composed.ledger,
+            model=generator.info,
+            index=self._assistant.retriever.index.info(),
+            prompt=prepared.composed.prompt,
+            usage={
+                "prompt_tokens": usage.prompt_tokens if usage else 0,
+                "completion_tokens": usage.completion_tokens if usage else 0,
+            },
+            timing_s={**prepared.timing, "first_token": self._first, "total": now},
+        )
+
+
+def _room(k: int | None, sampling: Sampling) -> Room:
+    if k is None:
+        return Room(answer=sampling.max_new_tokens)
+    if k < 1:
+        raise UsageError("k must be at least 1")
+    return Room(answer=sampling.max_new_tokens, passages=max(1, k - k // 3), images=k // 3)
+
+
+def _placeable(ranked: Ranked, least_picture: float) -> list[Hit]:
+    """As ranked, without what has too little evidence to be worth its tokens."""
+    images = [h for h in ranked.images if h.score >= least_picture]
+    return [*images, *(h for h in ranked.passages if h.score >= LEAST_EVIDENCE)]

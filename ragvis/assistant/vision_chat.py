@@ -1,0 +1,158 @@
+"""A conversation about a picture, with no index: the tutorial's visual chat assistant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragvis import generator as generators
+from ragvis.composer import neutral
+from ragvis.conversation import image_first, render, template
+from ragvis.errors import PromptTooLong, UsageError
+from ragvis.generator.sampling import Sampling
+from ragvis.media.source import load_picture
+from ragvis.models import registry
+from ragvis.prompts import POCKET_CHAT_SYSTEM
+
+if TYPE_CHECKING:
+    from ragvis.generator.llava import LlavaGenerator
+    from ragvis.media.images import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a transcript."""
+
+    role: str  # "user" or "assistant"
+    text: str
+
+
+class VisionChat:
+    """Start with a picture, go on in words.
+
+        chat = VisionChat("llava-1.5-7b")
+        chat.start("tiger.jpg", "Describe the image.")
+        chat.reply("What is unique about it?")
+
+    Args:
+        model: ``pocket``, a known name, a hub id, a checkpoint folder, or None for this
+            machine's default; loaded on first use.
+        lora, quantize, template: as for ``Assistant``.
+        sampling: how answers are drawn unless a call says otherwise.
+        system: replaces the template's own system text.
+        tell: takes one-line notices.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        lora: str | None = None,
+        quantize: str | None = None,
+        template: str | None = None,
+        sampling: Sampling | None = None,
+        system: str | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._name = model
+        self._options = {"lora": lora, "quantize": quantize, "template": template}
+        self._sampling = sampling or Sampling()
+        self._system = system
+        self._tell = tell
+        self._generator: LlavaGenerator | None = None
+        self._pictures: list[Picture] = []
+        self._turns: list[Turn] = []
+
+    @property
+    def transcript(self) -> tuple[Turn, ...]:
+        """Every message so far."""
+        return tuple(self._turns)
+
+    @property
+    def generator(self) -> LlavaGenerator:
+        """The model, loaded on first use."""
+        if self._generator is None:
+            name = self._name or registry.default_names(self._tell)[1]
+            self._generator = generators.load(name, self._tell, **self._options)
+        return self._generator
+
+    def start(
+        self,
+        picture: str | Path | bytes | Picture,
+        prompt: str = "Describe the image.",
+        sampling: Sampling | None = None,
+    ) -> str:
+        """Begin a new conversation about a picture (a path, URL, bytes, or PIL image).
+
+        Raises:
+            UsageError: the picture cannot be opened, or the prompt is empty.
+            ModelError: the model cannot be loaded or fails.
+        """
+        return "".join(self.start_stream(picture, prompt, sampling))
+
+    def start_stream(
+        self,
+        picture: str | Path | bytes | Picture,
+        prompt: str = "Describe the image.",
+        sampling: Sampling | None = None,
+    ) -> Iterator[str]:
+        """``start``, piece by piece."""
+        self._pictures = [load_picture(picture)]
+        self._turns = []
+        return self._say(prompt, sampling)
+
+    def reply(self, prompt: str, sampling: Sampling | None = None) -> str:
+        """Go on with the conversation.
+
+        Raises:
+            UsageError: there is none yet, or the prompt is empty.
+            PromptTooLong: the conversation no longer fits the model.
+        """
+        return "".join(self.reply_stream(prompt, sampling))
+
+    def reply_stream(self, prompt: str, sampling: Sampling | None = None) -> Iterator[str]:
+        """``reply``, piece by piece."""
+        if not self._pictures:
+            raise UsageError("the conversation has not begun", "Call start() with a picture.")
+        return self._say(prompt, sampling)
+
+    def _say(self, prompt: str, sampling: Sampling | None) -> Iterator[str]:
+        if not prompt.strip():
+            raise UsageError("the message is empty")
+        sampling = sampling or self._sampling
+        turns = [*self._turns, Turn("user", prompt)]
+        text = self._render(turns)
+        self._check_room(text, sampling)
+        said: list[str] = []
+        for piece in self.generator.stream(text, self._pictures, sampling):
+            piece = piece if said else piece.lstrip()
+            said.append(piece)
+            yield piece
+        # A conversation holds whole turns only: one that was broken off is as if never asked.
+        self._turns = [*turns, Turn("assistant", "".join(said).strip())]
+
+    def _render(self, turns: list[Turn]) -> str:
+        spec = self.generator.spec
+        messages: list[dict[str, Any]] = []
+        for i, turn in enumerate(turns):
+            text = neutral(turn.text, spec.markers)
+            messages.append({"role": turn.role, "content": image_first(text) if i == 0 else text})
+        messages.append({"role": "assistant", "content": None})
+        default = POCKET_CHAT_SYSTEM if spec.template == "pocket" else None
+        system = self._system if self._system is not None else default
+        return render(
+            spec.template,
+            messages,
+            None if template(spec.template).fixed_system and self._system is None else system,
+        )
+
+    def _check_room(self, text: str, sampling: Sampling) -> None:
+        spec = self.generator.spec
+        tokens = spec.count(text) - 1 + spec.picture_tokens([p.size for p in self._pictures])
+        if tokens + sampling.max_new_tokens > spec.context_limit:
+            raise PromptTooLong(
+                f"the conversation takes {tokens} tokens of {spec.context_limit}",
+                "Start a new one.",
+            )
