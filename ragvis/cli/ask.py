@@ -1,0 +1,148 @@
+"""``ragvis ask``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ragvis.cli.output import index_option, json_option, notice, print_json, shown, snippet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ragvis.assistant import AnswerStream
+    from ragvis.types import Answer, Source
+
+ABSTAINED = 3
+
+
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose a model and how it is run."""
+    for option in (
+        click.option(
+            "-o",
+            "--option",
+            "options",
+            nargs=2,
+            multiple=True,
+            metavar="KEY VALUE",
+            help="Sampling: max_new_tokens, temperature, top_p, top_k, repetition_penalty, "
+            "num_beams, seed.",
+        ),
+        click.option("--template", metavar="NAME", help="Conversation template, if not its own."),
+        click.option("--lora", metavar="DIR", help="A LoRA (peft) folder to merge into the model."),
+        click.option(
+            "--quantize",
+            type=click.Choice(["8bit", "4bit", "none"]),
+            envvar="RAGVIS_QUANTIZE",
+            help="Weights of the language model.  [default: 8bit on a CUDA GPU, else none]",
+        ),
+        click.option(
+            "-m",
+            "--model",
+            envvar="RAGVIS_MODEL",
+            metavar="MODEL",
+            help="pocket, llava-1.5-7b, any LLaVA hub id or folder.  [default: llava-1.5-7b on a "
+            "CUDA GPU, else pocket]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command("ask")
+@click.argument("question")
+@click.option(
+    "-a", "--attach", "images", multiple=True, metavar="IMAGE|URL", help="A picture to ask about."
+)
+@model_options
+@click.option(
+    "-k", type=click.IntRange(1, 100), help="Most sources.  [default: 4 passages, 2 pictures]"
+)
+@click.option("--no-stream", is_flag=True, help="Print the answer when it is whole.")
+@click.option("--show-prompt", is_flag=True, help="Also print the exact prompt, on stderr.")
+@index_option
+@json_option
+def command(
+    question: str,
+    images: tuple[str, ...],
+    model: str | None,
+    quantize: str | None,
+    lora: str | None,
+    template: str | None,
+    options: tuple[tuple[str, str], ...],
+    k: int | None,
+    no_stream: bool,
+    show_prompt: bool,
+    index: Path,
+    as_json: bool,
+) -> int:
+    """Answer QUESTION from the index, citing each source as [n].
+
+    `-` reads the question from stdin. Exit code 3 means that the index does not answer it.
+
+    \b
+      ragvis ask "which tool holds a nut?"
+      ragvis ask "what is the capital of the country whose flag this is?" -a flag.jpg
+    """
+    from ragvis.assistant import Assistant
+    from ragvis.generator.sampling import Sampling
+    from ragvis.index import Index
+    from ragvis.retriever import Retriever
+
+    question = sys.stdin.read().strip() if question == "-" else question
+    sampling = Sampling.of(dict(options))
+    assistant = Assistant(
+        Retriever(Index.open(index, notice)),
+        model,
+        lora=lora,
+        quantize=quantize,
+        template=template,
+        tell=notice,
+    )
+    stream = assistant.stream(question, images, k=k, sampling=sampling)
+    if show_prompt:
+        click.echo(shown(stream.prepared.composed.prompt, keep_lines=True), err=True)
+    answer = _read(stream, quietly=as_json or no_stream)
+    if as_json:
+        print_json(answer.to_dict())
+    else:
+        if no_stream:
+            click.echo(shown(answer.text, keep_lines=True))
+        _print_sources(answer)
+    return ABSTAINED if answer.abstained else 0
+
+
+def _read(stream: AnswerStream, quietly: bool) -> Answer:
+    for piece in stream:
+        if not quietly:
+            click.echo(shown(piece, keep_lines=True), nl=False)
+    if not quietly:
+        click.echo()
+    return stream.answer
+
+
+def _print_sources(answer: Answer) -> None:
+    cited = [s for s in answer.sources if s.cited]
+    if cited:
+        click.echo("\nSources")
+    for source in cited:
+        click.echo(_source_lines(source))
+    uncited = len(answer.sources) - len(cited)
+    if uncited:
+        also = "also " if cited else ""
+        click.echo(f"\n{uncited} {also}read and not cited (--json lists them)", err=True)
+    for dropped in answer.ledger.dropped:
+        click.echo(f"{dropped.id} was left out: {dropped.reason}", err=True)
+
+
+def _source_lines(source: Source) -> str:
+    hit = source.hit
+    place = f", page {hit.page}" if hit.page else ""
+    kind = "picture " if hit.modality == "image" else ""
+    text = f"\n      “{snippet(hit.text)}”" if hit.text else ""
+    return f"  [{source.n}] {kind}{shown(hit.path)}{place}{text}"

@@ -1,0 +1,89 @@
+"""``ragvis index``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ragvis.cli.output import index_option, json_option, notice, print_json, progress, shown
+from ragvis.types import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from ragvis.index import Index, IndexReport
+
+_LISTED = 20  # files that could not be read, before "and N more"
+
+
+@click.command("index")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@index_option
+@click.option(
+    "--encoder",
+    envvar="RAGVIS_ENCODER",
+    metavar="NAME",
+    help="For a new index: pocket, an open_clip name (ViT-L-14-336/openai), hf-hub:org/name, or a "
+    "folder.  [default: ViT-L-14-336/openai on a CUDA GPU, else pocket]",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@json_option
+def command(
+    paths: tuple[Path, ...], index: Path, encoder: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Make the index say what is in PATHS (files and folders).
+
+    New files are added, changed ones read again, vanished ones dropped; unchanged files cost a
+    look at their size and time. Stop it whenever you like and run it again: it goes on.
+
+    Read: jpeg png webp gif bmp tiff, txt md html pdf docx. Hidden files and symbolic links are
+    left out. A file that cannot be read is reported and skipped.
+    """
+    started = time.monotonic()
+    if dry_run:
+        report = _dry_run(index, paths)
+    else:
+        opened = _open(index, encoder)
+        with progress("indexing") as on_file:
+            report = opened.add(paths, on_file)
+    if as_json:
+        print_json({"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()})
+    else:
+        _print(report, index, dry_run, time.monotonic() - started)
+
+
+def _open(folder: Path, encoder: str | None) -> Index:
+    from ragvis.index import Index
+
+    return Index.create(folder, encoder, notice)
+
+
+def _dry_run(folder: Path, paths: tuple[Path, ...]) -> IndexReport:
+    from ragvis.errors import IndexMissing
+    from ragvis.index import Index
+
+    try:
+        return Index.open(folder).preview(paths)
+    except IndexMissing:
+        return Index.preview_new(folder, paths)
+
+
+def _print(report: IndexReport, index: Path, dry_run: bool, seconds: float) -> None:
+    done = "would be" if dry_run else "were"
+    click.echo(
+        f"{report.added} new, {report.changed} changed, {report.unchanged} unchanged,"
+        f" {report.removed} removed"
+        + (f" ({done} read again by content)" if dry_run and report.changed else "")
+    )
+    if not dry_run:
+        click.echo(
+            f"{report.passages} passages and {report.images} pictures went into"
+            f" {shown(str(index))} in {seconds:.1f} s"
+        )
+    if report.bad:
+        click.echo(f"{len(report.bad)} could not be read:")
+        for path, reason in list(report.bad.items())[:_LISTED]:
+            click.echo(f"  {shown(path)}: {shown(reason)}")
+        if len(report.bad) > _LISTED:
+            click.echo(f"  … and {len(report.bad) - _LISTED} more (ragvis status lists them)")

@@ -1,0 +1,106 @@
+"""The group of commands, its settings, and how errors end it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from ragvis import __version__, config
+from ragvis.cli import ask, chat, doctor, index, models, search, status
+from ragvis.cli.output import notice, shown
+from ragvis.errors import RagvisError
+
+_EPILOG = """\b
+Start here:
+  ragvis index ~/Documents ~/Pictures     embed everything once; run it again after changes
+  ragvis ask "when does the warranty of the pump end?"
+  ragvis search "a red car in the snow" --modality image
+\b
+Exit codes: 0 done, 2 usage, 3 nothing in the index answers it, 4 no index or another encoder's,
+5 model or download, 6 index damaged, 7 index locked, 130 interrupted.
+"""
+
+
+@click.group(
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="ragvis")
+@click.option(
+    "--offline", is_flag=True, envvar="RAGVIS_OFFLINE", help="Open no network connection."
+)
+@click.option("--debug", is_flag=True, envvar="RAGVIS_DEBUG", help="Show a traceback on errors.")
+@click.pass_context
+def cli(context: click.Context, offline: bool, debug: bool) -> None:
+    """Ask questions of your own pictures and documents, on your own machine.
+
+    CLIP finds the passages and pictures that matter; a LLaVA model answers from them and cites
+    each one. With no GPU and no model hub, a small model that ships with ragvis does it.
+    """
+    if debug:  # seen by main(), which outlives this context
+        os.environ["RAGVIS_DEBUG"] = "1"
+    if offline:
+        config.go_offline()
+    context.default_map = _settings()
+
+
+for command in (
+    index.command,
+    search.command,
+    ask.command,
+    chat.command,
+    status.command,
+    models.group,
+    doctor.command,
+):
+    cli.add_command(command)
+
+
+def _settings() -> dict[str, dict[str, Any]]:
+    """The settings files' values, for every command that has an option of that name."""
+    values = {k: v for k, v in config.read_settings().items() if not isinstance(v, dict)}
+    if values.get("offline") is True:
+        config.go_offline()
+    return dict.fromkeys(cli.commands, values)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit with its code."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(arguments, prog_name="ragvis", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except RagvisError as error:
+        _debug()
+        notice(" ".join(filter(None, (shown(str(error)).rstrip(".") + ".", shown(error.hint)))))
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        notice("interrupted; what was committed is kept")
+        return 130
+    except BrokenPipeError:
+        # The reader went away, as `head` does; a second error at exit would say no more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    # Whatever is left is our own mistake; the user gets one line, and a traceback on request.
+    except Exception as error:  # noqa: BLE001
+        _debug()
+        name = type(error).__name__
+        notice(f"internal error: {name}: {shown(str(error))}. Run with --debug, and report it.")
+        return 1
+
+
+def _debug() -> None:
+    if os.environ.get("RAGVIS_DEBUG"):
+        traceback.print_exc()

@@ -1,0 +1,115 @@
+"""Words on a terminal: notices, safe text, progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ragvis import config
+
+# Characters that steer a terminal or reorder what is read; shown as escapes instead.
+_STEERING = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def shown(text: str, keep_lines: bool = False) -> str:
+    """Text from files, safe on a terminal."""
+
+    def safe(char: str) -> str:
+        if char in "\u200d\ufe0f" or (keep_lines and char == "\n"):
+            return char  # joined emoji; line ends
+        if char in "\n\t":
+            return " "
+        if unicodedata.category(char) in _STEERING:
+            return f"\\u{ord(char):04x}"
+        return char
+
+    return "".join(map(safe, text))
+
+
+def snippet(text: str, width: int = 160) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(shown(text).split())
+    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
+
+
+def notice(text: str) -> None:
+    """A line for the person, on stderr."""
+    click.echo(f"ragvis: {text}", err=True)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """A JSON object on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``-i DIR``, the same for every command."""
+    return click.option(
+        "-i",
+        "--index",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=config.DEFAULT_INDEX,
+        envvar="RAGVIS_INDEX",
+        show_default=True,
+        metavar="DIR",
+        help="The index's folder.",
+    )(function)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--json``, the same for every command."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON (schema_version 1) for programs."
+    )(function)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar with rate and time left on a terminal, a line now and then elsewhere."""
+    if not sys.stderr.isatty():
+        yield _plain_progress(what)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+    )
+    with Progress(
+        *columns, TimeLeft(), TextColumn("{task.fields[name]}"), console=Console(stderr=True)
+    ) as bar:
+        task = bar.add_task(what, total=None, rate="", name="")
+        started = time.monotonic()
+
+        def update(done: int, of: int, name: str) -> None:
+            rate = f"{done / max(time.monotonic() - started, 1e-3):.1f}/s" if done else ""
+            short = shown(name.replace("[", "(").replace("]", ")"))[-40:]
+            bar.update(task, completed=done, total=of, rate=rate, name=short)
+
+        yield update
+
+
+def _plain_progress(what: str) -> Callable[[int, int, str], None]:
+    started = last = time.monotonic()
+
+    def update(done: int, of: int, _name: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done and now - last >= 10:
+            rate = done / (now - started)
+            notice(f"{what}: {done} of {of} ({rate:.1f}/s, {(of - done) / rate:.0f} s left)")
+            last = now
+
+    return update
