@@ -96,25 +96,25 @@ def command(
 
     question = sys.stdin.read().strip() if question == "-" else question
     sampling = Sampling.of(dict(options))
-    assistant = Assistant(
-        Retriever(Index.open(index, notice)),
-        model,
-        lora=lora,
-        quantize=quantize,
-        template=template,
-        tell=notice,
-    )
-    stream = assistant.stream(question, images, k=k, sampling=sampling)
-    if show_prompt:
-        click.echo(shown(stream.prepared.composed.prompt, keep_lines=True), err=True)
-    answer = _read(stream, quietly=as_json or no_stream)
+    with Index.open(index, notice) as opened:
+        assistant = Assistant(
+            Retriever(opened), model, lora=lora, quantize=quantize, template=template, tell=notice
+        )
+        stream = assistant.stream(question, images, k=k, sampling=sampling)
+        if show_prompt:
+            click.echo(shown(stream.prepared.composed.prompt, keep_lines=True), err=True)
+        answer = _read(stream, quietly=as_json or no_stream)
+    _print(answer, as_json, no_stream)
+    return ABSTAINED if answer.abstained else 0
+
+
+def _print(answer: Answer, as_json: bool, whole: bool) -> None:
     if as_json:
         print_json(answer.to_dict())
-    else:
-        if no_stream:
-            click.echo(shown(answer.text, keep_lines=True))
-        _print_sources(answer)
-    return ABSTAINED if answer.abstained else 0
+        return
+    if whole:
+        click.echo(shown(answer.text, keep_lines=True))
+    _print_sources(answer)
 
 
 def _read(stream: AnswerStream, quietly: bool) -> Answer:

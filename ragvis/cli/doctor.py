@@ -81,7 +81,8 @@ def _index(folder: Path) -> str:
     from ragvis.index import Index
 
     try:
-        status = Index.open(folder).status()
+        with Index.open(folder) as opened:
+            status = opened.status()
     except RagvisError as error:
         return f"{shown(str(error))}. {error.hint}"
     return f"{shown(status.path)}: {status.passages} passages, {status.images} pictures"

@@ -41,11 +41,9 @@ def command(
     left out. A file that cannot be read is reported and skipped.
     """
     started = time.monotonic()
-    if dry_run:
-        report = _dry_run(index, paths)
-    else:
-        opened = _open(index, encoder)
-        with progress("indexing") as on_file:
+    report = _preview(index, paths)  # a wrong path is said before anything is made or loaded
+    if not dry_run:
+        with _open(index, encoder) as opened, progress("indexing") as on_file:
             report = opened.add(paths, on_file)
     if as_json:
         print_json({"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()})
@@ -59,12 +57,13 @@ def _open(folder: Path, encoder: str | None) -> Index:
     return Index.create(folder, encoder, notice)
 
 
-def _dry_run(folder: Path, paths: tuple[Path, ...]) -> IndexReport:
+def _preview(folder: Path, paths: tuple[Path, ...]) -> IndexReport:
     from ragvis.errors import IndexMissing
     from ragvis.index import Index
 
     try:
-        return Index.open(folder).preview(paths)
+        with Index.open(folder) as opened:
+            return opened.preview(paths)
     except IndexMissing:
         return Index.preview_new(folder, paths)
 

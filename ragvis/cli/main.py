@@ -71,10 +71,11 @@ def _settings() -> dict[str, dict[str, Any]]:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code."""
-    sys.exit(_run(arguments))
+    sys.exit(run(arguments))
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def run(arguments: Sequence[str] | None) -> int:
+    """Run a command; returns its exit code, having said what went wrong."""
     try:
         code = cli.main(arguments, prog_name="ragvis", standalone_mode=False)
         sys.stdout.flush()
@@ -92,7 +93,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         # The reader went away, as `head` does; a second error at exit would say no more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
     # Whatever is left is our own mistake; the user gets one line, and a traceback on request.
     except Exception as error:  # noqa: BLE001
         _debug()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 @index_option
 @json_option
 def command(
-    query: str | None, image: str | None, k: int, modality: str, index: Path, as_json: bool
+    query: str | None,
+    image: str | None,
+    k: int,
+    modality: Literal["any", "text", "image"],
+    index: Path,
+    as_json: bool,
 ) -> None:
     """Find passages and pictures for QUERY, for a picture (-a), or for both.
 
@@ -42,8 +47,8 @@ def command(
     from ragvis.retriever import Retriever
 
     query = sys.stdin.read().strip() if query == "-" else query
-    retriever = Retriever(Index.open(index, notice))
-    hits = retriever.search(query, image=image, k=k, modality=modality)  # type: ignore[arg-type]
+    with Index.open(index, notice) as opened:
+        hits = Retriever(opened).search(query, image=image, k=k, modality=modality)
     if as_json:
         found = [hit.to_dict() for hit in hits]
         print_json({"schema_version": SCHEMA_VERSION, "query": query, "hits": found})

@@ -18,10 +18,10 @@ def command(verify: bool, index: Path, as_json: bool) -> None:
     """Say what the index holds."""
     from ragvis.index import Index
 
-    opened = Index.open(index, notice)
-    if verify:
-        opened.verify()
-    status = opened.status()
+    with Index.open(index, notice) as opened:
+        if verify:
+            opened.verify()
+        status = opened.status()
     if as_json:
         known = {"schema_version": SCHEMA_VERSION, "verified": verify}
         print_json({**known, **status.to_dict()})

@@ -16,7 +16,7 @@ from ragvis import config
 from ragvis._lazy import require
 from ragvis._quiet import quiet
 from ragvis.errors import ModelError, ModelUnavailable
-from ragvis.models import pocket
+from ragvis.models import hub, pocket
 
 if TYPE_CHECKING:
     from ragvis.encoder import Vectors
@@ -51,6 +51,7 @@ class ClipEncoder:
         """See ``ragvis.encoder.load``."""
         architecture, pretrained, text_cfg = _locate(name, tell)
         open_clip = require("open_clip")
+        hub.obey_offline()
         try:
             with quiet():
                 model, _, preprocess = open_clip.create_model_and_transforms(
@@ -130,6 +131,7 @@ def _locate(
         known = require("open_clip").list_pretrained_tags_by_model(architecture)
         hint = f"Its weights are called: {', '.join(known)}." if known else "See `ragvis models`."
         raise ModelUnavailable(f"the encoder {name!r} names no weights or folder", hint)
+    hub.refuse_plain_download(architecture, tag)
     return architecture, tag, {}
 
 

@@ -25,7 +25,7 @@ from ragvis.errors import ModelError, ModelUnavailable, RagvisError, UsageError
 from ragvis.generator import processors
 from ragvis.generator.families import Family, family_of
 from ragvis.generator.sampling import Sampling
-from ragvis.models import registry
+from ragvis.models import hub, registry
 from ragvis.types import ModelInfo
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class LlavaGenerator:
         """See ``ragvis.generator.load``."""
         quantization = _check_quantization(quantize, name)
         where = registry.resolve_model(name, tell)
+        hub.obey_offline()
         try:
             with quiet():
                 config = AutoConfig.from_pretrained(where)
@@ -135,8 +136,11 @@ class LlavaGenerator:
         run.raise_error()
 
     def _inputs(self, prompt: str, pictures: Sequence[Picture]) -> Any:
-        with quiet():
-            inputs = processors.tensors(self._processor, prompt, pictures, self._add_special)
+        try:
+            with quiet():
+                inputs = processors.tensors(self._processor, prompt, pictures, self._add_special)
+        except ValueError as error:  # the processor counts <image> tokens and pictures
+            raise ModelError(f"pictures and prompt do not fit together: {error}") from error
         self.usage = Usage(prompt_tokens=int(inputs["input_ids"].shape[1]))
         return inputs.to(self._model.device, self._model.dtype)
 

@@ -14,7 +14,10 @@ from transformers import (
 from transformers.models.clip import CLIPImageProcessorPil
 from transformers.models.llava import LlavaImageProcessorPil
 from transformers.models.llava_next import LlavaNextImageProcessorPil
-from transformers.models.llava_onevision import LlavaOnevisionImageProcessorPil
+from transformers.models.llava_onevision import (
+    LlavaOnevisionImageProcessorPil,
+    LlavaOnevisionVideoProcessor,
+)
 from transformers.models.siglip import SiglipImageProcessorPil
 
 Size = tuple[int, int]  # width, height
@@ -35,6 +38,7 @@ def build(folder: str, config: Any) -> Any:
         return LlavaOnevisionProcessor(
             LlavaOnevisionImageProcessorPil.from_pretrained(folder),
             tokenizer,
+            LlavaOnevisionVideoProcessor(),  # it insists on one; we show no videos
             num_image_tokens=(vision.image_size // vision.patch_size) ** 2,
             vision_aspect_ratio=config.vision_aspect_ratio,
             **kwargs,
@@ -69,8 +73,19 @@ def picture_tokens(processor: Any, sizes: Sequence[Size]) -> int:
         # several pictures: each one whole, without tiles, and one newline token
         less = processor.vision_feature_select_strategy == "default"
         return len(sizes) * int(processor.num_image_tokens + 1 - less)
+    if isinstance(processor, LlavaProcessor):
+        return len(sizes) * _tokens_of_a_square(processor)
     counted = processor._get_num_multimodal_tokens(image_sizes=[(h, w) for w, h in sizes])
     return int(sum(counted["num_image_tokens"]))
+
+
+def _tokens_of_a_square(processor: Any) -> int:
+    """Every picture becomes one square of the tower's size, whatever its own."""
+    images = processor.image_processor
+    side = images.crop_size if getattr(images, "do_center_crop", False) else images.size
+    patches = (side["height"] // processor.patch_size) * (side["width"] // processor.patch_size)
+    less = processor.vision_feature_select_strategy == "default"
+    return int(patches + processor.num_additional_image_tokens - less)
 
 
 def tensors(processor: Any, prompt: str, pictures: Sequence[Any], add_special: bool) -> Any:

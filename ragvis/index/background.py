@@ -44,7 +44,7 @@ class Floor:
 
 
 Background = dict[str, Floor]  # "text>image" = text query, image items
-NO_FLOOR = Floor(0.3, 0.1)  # where a modality is empty
+NO_FLOOR = Floor(0.3, 0.1)  # where there is nothing to measure on
 
 
 def measure(encoder: Encoder, indexes: dict[Modality, VectorIndex], pictures: Vectors) -> str:
@@ -54,7 +54,7 @@ def measure(encoder: Encoder, indexes: dict[Modality, VectorIndex], pictures: Ve
         f"{kind}>{modality}": _floor(rows, index, skip_self=kind == modality == "image")
         for kind, rows in queries.items()
         for modality, index in indexes.items()
-        if len(index) and len(rows)
+        if len(rows) and len(index) > (kind == modality == "image")
     }
     return json.dumps({k: [f.median, f.spread] for k, f in floors.items()})
 
@@ -73,7 +73,7 @@ def _floor(queries: Vectors, index: VectorIndex, skip_self: bool) -> Floor:
     """An indexed picture finds itself first, and its true neighbours next: its unrelated best is
     taken as the median of what else is there."""
     scores, _ = index.search(queries, 16 if skip_self else 1)  # (q, k) float32
-    best = np.median(scores[:, 1:], axis=1) if skip_self and scores.shape[1] > 1 else scores[:, 0]
+    best = np.median(scores[:, 1:], axis=1) if skip_self else scores[:, 0]
     median = float(np.median(best))
     spread = float(1.4826 * np.median(np.abs(best - median)))
     return Floor(round(median, 5), round(spread, 5))

@@ -126,6 +126,12 @@ class Index:
         """Give its files back."""
         self._catalog.close()
 
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def encoder(self) -> Encoder:
         """The encoder that made this index, loaded on first use.
@@ -316,16 +322,17 @@ def _preview(work: Plan, known: dict[str, FileRow]) -> IndexReport:
 
 
 class _Writing:
-    """Reads and writes through one read-write connection while it is entered."""
+    """Reads and writes through one read-write connection while it is entered. The read-only one
+    is closed meanwhile: SQLite folds its log into the catalog when the last writer closes last."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
 
     def __enter__(self) -> None:
-        self._reader = self._index._catalog
+        self._index._catalog.close()
         self._index._catalog = Catalog.open(self._index.path, write=True)
 
     def __exit__(self, *_: object) -> None:
         self._index._catalog.close()
-        self._index._catalog = self._reader
+        self._index._catalog = Catalog.open(self._index.path)
         self._index._view = None

@@ -65,9 +65,10 @@ def plan(walk: Walk, known: dict[str, FileRow]) -> Plan:
     for path, found in walk.found.items():
         row = known.get(path)
         if row is not None and _same_stat(row, found.stat) and row.shown == found.shown:
-            report.unchanged += 1
             if row.error:
                 report.bad[found.shown] = row.error
+            else:
+                report.unchanged += 1
         else:
             to_read.append(found)
     gone = [p for p in known if p not in walk.found and walk.covers(p)]

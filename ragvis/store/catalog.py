@@ -107,7 +107,7 @@ class Catalog:
         return catalog
 
     def close(self) -> None:
-        """Give the file back."""
+        """Give the file back; the last one to close folds the write-ahead log into it."""
         self._db.close()
 
     @contextmanager
