@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from ragvis import config
+from ragvis.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "indexes" / "demo-collection"
@@ -120,27 +122,15 @@ def demo_index(pocket_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-@pytest.fixture
-def run_cli() -> Callable[..., Result]:
-    """The real command line in this process: ``run_cli("ask", …)`` -> exit code and output."""
+def run_command_line(*arguments: str | Path, stdin: str | None = None) -> Result:
+    """The real command line in this process, errors and exit codes included."""
 
-    def run(*arguments: str | Path, stdin: str | None = None) -> Result:
-        from ragvis.cli import main
-        from ragvis.cli.main import cli
+    @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+    @click.argument("args", nargs=-1, type=click.UNPROCESSED)
+    def whole(args: tuple[str, ...]) -> None:
+        main(args)
 
-        class Whole:
-            """Runs ``main``, errors and exit codes included, where CliRunner wants a command."""
-
-            name = "ragvis"
-
-            def main(self, args: Sequence[str], prog_name: str, **extra: Any) -> None:
-                main(args)
-
-        runner = CliRunner()
-        assert cli.name
-        return runner.invoke(Whole(), [str(a) for a in arguments], input=stdin)  # type: ignore[arg-type]
-
-    return run
+    return CliRunner().invoke(whole, ["--", *map(str, arguments)], input=stdin)
 
 
 @pytest.fixture(autouse=True, scope="session")

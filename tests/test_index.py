@@ -55,6 +55,7 @@ def test_add_change_delete_and_run_again(
     assert "The pump runs at twenty volts." in "".join(texts(index))
     assert "twelve" not in "".join(texts(index))
     assert index.status().images == 1
+    assert sum(f.stat().st_size for f in index.path.glob("*-wal")) == 0  # folded into the catalog
     assert index.add([folder]).unchanged == 4
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from hypothesis import given, settings
@@ -36,7 +37,7 @@ def test_spans_partition_the_text(text: str, cuts: list[int], limit: int, floor:
     covered = "".join(text[a:b] for a, b in (p.span for p in passages))
     assert [c for c in covered if not c.isspace()] == [c for c in text if not c.isspace()]
     spans = [p.span for p in passages]
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
     for passage in passages:
         assert passage.text == text[slice(*passage.span)].strip()
         assert count_words([passage.text])[0] <= limit or len(passage.text) == 1

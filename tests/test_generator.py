@@ -1,0 +1,239 @@
+"""One generator for every LLaVA-family architecture. The weights are random, the words noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import checkpoints
+import numpy as np
+import peft
+import pytest
+import torch
+from PIL import Image
+from test_composer import ATTACKS, make_hit
+
+from ragvis import conversation, generator
+from ragvis._quiet import quiet
+from ragvis.composer import Attachment, Room, compose
+from ragvis.errors import ModelError, ModelUnavailable, UsageError
+from ragvis.generator import Sampling
+from ragvis.generator.llava import KEPT_WHOLE, _StopText
+
+SHORT = Sampling(max_new_tokens=6)
+TEMPLATE = {
+    "llava_1_5": "vicuna_v1",
+    "llava_next_mistral": "mistral_instruct",
+    "onevision": "qwen_1_5",
+    "interleave": "qwen_1_5",
+}
+
+
+def noise(width: int, height: int, seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    made: dict[str, str] = {}
+
+    def get(family: str) -> str:
+        if family not in made:
+            made[family] = str(checkpoints.FAMILIES[family](tmp_path_factory.mktemp(family)))
+        return made[family]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def load(folder_of: Callable[[str], str]) -> Callable[..., Any]:
+    loaded: dict[tuple[str, str], Any] = {}
+
+    def get(family: str, quantize: str = "none") -> Any:
+        key = (family, quantize)
+        if key not in loaded:
+            loaded[key] = generator.load(folder_of(family), print, quantize=quantize)
+        return loaded[key]
+
+    return get
+
+
+@pytest.mark.parametrize("family", sorted(checkpoints.FAMILIES))
+@pytest.mark.parametrize("pictures", [0, 1, 2])
+def test_the_ledger_counts_what_enters(
+    load: Callable[..., Any], family: str, pictures: int
+) -> None:
+    model = load(family)
+    assert model.family.template == TEMPLATE[family]
+    shots = [noise(200 + 90 * i, 160, i) for i in range(pictures)]
+    attached = [Attachment(make_hit(i, "image", None), shot.size) for i, shot in enumerate(shots)]
+    composed = compose("What is it?", [make_hit(9)], attached, {}, model.spec, Room(answer=6))
+    said = "".join(model.stream(composed.prompt, shots, SHORT))
+    assert isinstance(said, str)
+    assert model.usage.prompt_tokens == composed.ledger.total
+    assert 1 <= model.usage.completion_tokens <= 6
+
+
+@pytest.mark.parametrize("family", sorted(checkpoints.FAMILIES))
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_attacks_meet_the_real_tokenizer(
+    load: Callable[..., Any], family: str, attack: str
+) -> None:
+    """Special tokens in the ids, image tokens among them, are those of a harmless text."""
+    model = load(family)
+    special = model._tokenizer.all_special_ids
+
+    def counts(text: str) -> list[int]:
+        hits = [make_hit(1, text=text, title=text, path=text)]
+        prompt = compose(text, hits, [], {}, model.spec).prompt
+        ids = model._tokenizer(prompt, add_special_tokens=model._add_special).input_ids
+        return [ids.count(i) for i in special]
+
+    assert counts(attack) == counts("calm")
+
+
+@pytest.mark.parametrize("quantize", ["8bit", "4bit"])
+@pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
+def test_quantized_on_the_cpu(load: Callable[..., Any], family: str, quantize: str) -> None:
+    model = load(family, quantize)
+    modules = dict(model._model.named_modules())
+    kinds = {name: type(module).__name__ for name, module in modules.items()}
+    wanted = "Linear8bitLt" if quantize == "8bit" else "Linear4bit"
+    language = [k for n, k in kinds.items() if "language_model" in n and n.endswith("_proj")]
+    assert set(language) == {wanted}
+    kept = [k for n, k in kinds.items() if n.startswith(tuple(KEPT_WHOLE))]
+    assert wanted not in kept and "Linear" in kept
+    prompt = conversation.render(
+        model.spec.template,
+        [
+            {"role": "user", "content": conversation.image_first("What?")},
+            {"role": "assistant", "content": None},
+        ],
+    )
+    shot = noise(120, 90)
+    assert isinstance("".join(model.stream(prompt, [shot], SHORT)), str)
+    assert model.info.quantization == quantize
+    whole = load(family)
+    with torch.inference_mode():
+        rows = [m._model(**m._inputs(prompt, [shot])).logits[0, -1].float() for m in (model, whole)]
+    # the same model but for rounding: random weights leave 4 bits less agreement
+    assert torch.cosine_similarity(*rows, dim=0) > (0.99 if quantize == "8bit" else 0.9)
+
+
+def official_preprocessing(picture: Image.Image, side: int) -> Any:
+    """LLaVA's expand2square and CLIPImageProcessor, written out with PIL and numpy."""
+    mean = np.array([0.48145466, 0.4578275, 0.40821073])
+    std = np.array([0.26862954, 0.26130258, 0.27577711])
+    width, height = picture.size
+    large = max(width, height)
+    square = Image.new("RGB", (large, large), tuple(int(x * 255) for x in mean))
+    square.paste(picture, ((large - width) // 2, (large - height) // 2))
+    small = square.resize((side, side), Image.Resampling.BICUBIC)
+    return ((np.asarray(small) / 255.0 - mean) / std).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (200, 500), (336, 336), (37, 1000), (1001, 700)])
+def test_pictures_are_padded_as_in_training(
+    load: Callable[..., Any], size: tuple[int, int]
+) -> None:
+    picture = noise(*size)
+    inputs = load("llava_1_5")._inputs("<image>\nWhat?", [picture])
+    ours = inputs["pixel_values"][0].numpy()
+    assert ours.shape == (3, 336, 336)
+    assert np.abs(ours - official_preprocessing(picture, 336)).max() < 1e-5
+
+
+def test_sampling_options_and_seeds(load: Callable[..., Any]) -> None:
+    model = load("llava_1_5")
+    drawn = Sampling.of({"temperature": "1.5", "seed": "7", "max_new_tokens": "12"})
+    first, again = ("".join(model.stream("Hi", [], drawn)) for _ in range(2))
+    other = "".join(model.stream("Hi", [], drawn.with_options({"seed": "8"})))
+    assert first == again != other
+    greedy = "".join(model.stream("Hi", [], SHORT))
+    beams = "".join(model.stream("Hi", [], Sampling(max_new_tokens=6, num_beams=2)))
+    assert isinstance(greedy, str) and isinstance(beams, str)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"nope": "1"}, {"temperature": "hot"}, {"top_p": "2"}, {"max_new_tokens": "0"}, {"seed": ""}],
+)
+def test_bad_sampling_options(options: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        Sampling.of(options)
+
+
+def test_pieces_join_to_the_whole_answer_and_a_reader_may_leave(load: Callable[..., Any]) -> None:
+    model = load("onevision")
+    pieces = list(model.stream("Hi", [], Sampling(max_new_tokens=30)))
+    inputs = model._inputs("Hi", [])
+    assert "".join(pieces) == model._whole(inputs, Sampling(max_new_tokens=30))
+    stream = model.stream("Hi", [], Sampling(max_new_tokens=3000))
+    next(stream)
+    stream.close()
+    assert model.usage.completion_tokens < 3000
+
+
+def test_stop_strings_end_an_answer_wherever_they_fall() -> None:
+    def said(*pieces: str) -> str:
+        stop = _StopText(("###", "<|im_end|>"))
+        return "".join([x for p in pieces for x in stop.feed(p)]) + "".join(stop.finish())
+
+    assert said("An answer.###Human: more") == "An answer."
+    assert said("An answer.#", "#", "# more") == "An answer."
+    assert said("C# and ", "## is kept") == "C# and ## is kept"
+    assert said("a<|im", "_end|>b") == "a"
+
+
+def test_what_goes_wrong_in_the_model_reaches_the_reader(load: Callable[..., Any]) -> None:
+    model = load("llava_1_5")
+    with pytest.raises(ModelError):
+        list(model.stream("<image>\n<image>\nTwo?", [], SHORT))
+
+
+def test_a_lora_folder_is_merged(
+    folder_of: Callable[[str], str], load: Callable[..., Any], tmp_path: Path
+) -> None:
+    base = load("llava_1_5")
+    fresh = generator.load(folder_of("llava_1_5"), print)._model
+    shape = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    with quiet():
+        adapted = peft.get_peft_model(fresh, shape)
+        adapted.save_pretrained(str(tmp_path / "lora"))
+    merged = generator.load(folder_of("llava_1_5"), print, lora=str(tmp_path / "lora"))
+    assert not any("lora" in name for name, _ in merged._model.named_parameters())
+    with torch.inference_mode():
+        inputs = base._inputs("Hi", [])
+        expected = adapted(**inputs).logits
+        assert torch.allclose(merged._model(**inputs).logits, expected, atol=1e-4)
+        assert not torch.allclose(base._model(**inputs).logits, expected, atol=1e-2)
+
+
+def test_names_that_mean_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="neither a known name"):
+        generator.load("no-such-model", print)
+    with pytest.raises(UsageError, match="quantization"):
+        generator.load("pocket", print, quantize="3bit")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelUnavailable, match="offline"):
+        generator.load("llava-1.5-7b", print)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ModelError):
+        generator.load(str(tmp_path), print)
+
+
+def test_original_names_mean_their_twins() -> None:
+    from ragvis.models.registry import resolve_model
+
+    assert resolve_model("liuhaotian/llava-v1.5-7b", print) == "llava-hf/llava-1.5-7b-hf"
+    assert resolve_model("llava-1.5-13b", print) == "llava-hf/llava-1.5-13b-hf"
+    assert resolve_model("someone/their-llava", print) == "someone/their-llava"
+
+
+def test_a_template_can_be_chosen(folder_of: Callable[[str], str]) -> None:
+    model = generator.load(folder_of("llava_1_5"), print, template="v0")
+    assert model.spec.template == "v0"
+    with pytest.raises(UsageError, match="template"):
+        generator.load(folder_of("llava_1_5"), print, template="nope")

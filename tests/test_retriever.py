@@ -1,0 +1,116 @@
+"""Finding: fusion, both modalities, pictures as queries, scores that mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from test_composer import make_hit
+
+from ragvis.errors import UsageError
+from ragvis.index import Index
+from ragvis.index.background import Floor
+from ragvis.retriever import Retriever, merge, reciprocal_rank
+
+RANKINGS = st.lists(st.lists(st.integers(0, 30), unique=True, max_size=20), max_size=5)
+
+
+@given(RANKINGS)
+def test_reciprocal_rank_is_the_papers_formula(rankings: list[list[int]]) -> None:
+    scores = reciprocal_rank(rankings)
+    for item in {i for r in rankings for i in r}:
+        expected = sum(1 / (61 + r.index(item)) for r in rankings if item in r)
+        assert scores[item] == pytest.approx(expected)
+
+
+SCORES = st.lists(st.floats(0, 1), max_size=15)
+
+
+@given(SCORES, SCORES, st.integers(1, 12))
+def test_merging_starves_neither_and_keeps_each_order(
+    texts: list[float], pictures: list[float], k: int
+) -> None:
+    passages = [make_hit(i, score=s) for i, s in enumerate(texts)]
+    images = [make_hit(i, "image", score=s) for i, s in enumerate(pictures)]
+    merged = merge(passages, images, k)
+    assert len(merged) == min(k, len(passages) + len(images))
+    found = {m: [h for h in merged if h.modality == m] for m in ("text", "image")}
+    assert found["text"] == passages[: len(found["text"])]
+    assert found["image"] == images[: len(found["image"])]
+    share = k // 4 or (1 if k > 1 else 0)
+    assert len(found["text"]) >= min(share, len(passages))
+    assert len(found["image"]) >= min(share, len(images))
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 0.5), st.floats(-1, 1))
+def test_calibration_is_monotonic_and_bounded(
+    a: float, b: float, spread: float, median: float
+) -> None:
+    floor = Floor(median, spread)
+    low, high = sorted((a, b))
+    assert 0 <= floor.calibrate(low) <= floor.calibrate(high) <= 1
+    assert floor.calibrate(median + 2 * max(spread, 0.02)) == pytest.approx(0.5)
+
+
+@pytest.fixture
+def retriever(tmp_path: Path, make_index: Callable[..., Index]) -> Retriever:
+    root = tmp_path / "mine"
+    root.mkdir()
+    for i in range(12):
+        (root / f"doc{i}.txt").write_text(f"topic{i} is described here in words, red{i} too")
+    for name, colour in (("red car", "red"), ("IMG_1", "blue"), ("IMG_2", "green")):
+        Image.new("RGB", (64, 64), colour).save(root / f"{name}.png")
+    index = make_index()
+    index.add([root])
+    return Retriever(index)
+
+
+def test_text_finds_passages_and_pictures_by_name(retriever: Retriever) -> None:
+    hits = retriever.search("topic7", k=5)
+    assert hits[0].name == "doc7.txt"
+    assert hits[0].score > 0.9
+    assert hits[0].text == (Path(hits[0].file).read_text())[slice(*hits[0].span or ())].strip()
+    assert "image" in {h.modality for h in hits}
+    assert retriever.search("a red car", k=3, modality="image")[0].name == "red car.png"
+
+
+def test_a_picture_finds_itself(retriever: Retriever, tmp_path: Path) -> None:
+    picture = Image.new("RGB", (200, 100), "blue")
+    for query in (picture, tmp_path / "mine" / "IMG_1.png"):
+        found: Any = retriever.search(image=query, k=1, modality="image")[0]
+        assert found.name == "IMG_1.png"
+    both = retriever.search("topic3", image=picture, k=4)
+    assert {"IMG_1.png", "doc3.txt"} <= {h.name for h in both}
+
+
+def test_modality_and_k(retriever: Retriever) -> None:
+    assert {h.modality for h in retriever.search("red", k=20, modality="text")} == {"text"}
+    assert len(retriever.search("red", k=20, modality="image")) == 3
+    assert len(retriever.search("red", k=2)) == 2
+    hits = retriever.search("red", k=50)
+    assert len({h.id for h in hits}) == len(hits) == 15
+
+
+def test_queries_that_ask_nothing(retriever: Retriever, tmp_path: Path) -> None:
+    for query in (None, "", "   "):
+        with pytest.raises(UsageError, match="nothing to search for"):
+            retriever.search(query)
+    with pytest.raises(UsageError, match="no such picture"):
+        retriever.search(image=tmp_path / "none.png")
+    with pytest.raises(UsageError, match="k must"):
+        retriever.search("x", k=0)
+
+
+def test_a_very_long_query_is_shortened_not_refused(retriever: Retriever) -> None:
+    assert retriever.search("padding " * 5000 + "topic7", k=1, modality="text")[0].name == (
+        "doc7.txt"
+    )
+
+
+def test_an_empty_index_answers_nothing(make_index: Callable[..., Index]) -> None:
+    assert Retriever(make_index("empty")).search("anything") == []
