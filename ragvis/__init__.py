@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ModelUnavailable,
         PromptTooLong,
         RagvisError,
+        StorageError,
         UsageError,
     )
     from ragvis.generator import Sampling
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "conversation": "ragvis",
     **dict.fromkeys(("AnswerStream", "Assistant", "VisionChat"), "ragvis.assistant"),
     **dict.fromkeys(
         (
@@ -53,6 +53,7 @@ _HOME = {
             "ModelUnavailable",
             "PromptTooLong",
             "RagvisError",
+            "StorageError",
             "UsageError",
         ),
         "ragvis.errors",
@@ -87,6 +88,7 @@ __all__ = [  # noqa: RUF022 - by part, as in the README
     "IndexMismatch",
     "IndexDamaged",
     "IndexLocked",
+    "StorageError",
     "ModelError",
     "ModelUnavailable",
     "MissingExtra",
@@ -95,12 +97,11 @@ __all__ = [  # noqa: RUF022 - by part, as in the README
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'ragvis' has no attribute {name!r}")
-    home = importlib.import_module(_HOME[name])
     if name == "conversation":
         return importlib.import_module("ragvis.conversation")
-    value = getattr(home, name)
+    if name not in _HOME:
+        raise AttributeError(f"module 'ragvis' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_ONE_AT_A_TIME = threading.RLock()
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within it, only exceptions are heard from torch, transformers and open_clip."""
+    """While something loads, only exceptions are heard from torch, transformers and open_clip.
+
+    The switches are the process's own, so one thread at a time throws them, and puts them back
+    as they were.
+    """
     import transformers.utils.logging as transformers_logging
 
-    before = logging.root.manager.disable
-    logging.disable(max(before, logging.WARNING))
-    transformers_logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-        transformers_logging.enable_progress_bar()
+    with _ONE_AT_A_TIME:
+        before = logging.root.manager.disable
+        bars = transformers_logging.is_progress_bar_enabled()
+        logging.disable(max(before, logging.WARNING))
+        transformers_logging.disable_progress_bar()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logging.disable(before)
+            if bars:
+                transformers_logging.enable_progress_bar()

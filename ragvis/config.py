@@ -16,6 +16,7 @@ import platformdirs
 from ragvis.errors import UsageError
 
 DEFAULT_INDEX = Path("indexes") / "default"
+_OFFLINE = ("RAGVIS_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 _TRUE = {"1", "true", "yes", "on"}
 
 
@@ -31,34 +32,48 @@ def user_config_file() -> Path:
 
 
 def offline() -> bool:
-    """Whether nothing may be fetched: ``RAGVIS_OFFLINE`` or ``HF_HUB_OFFLINE``."""
-    names = ("RAGVIS_OFFLINE", "HF_HUB_OFFLINE")
-    return any(os.environ.get(name, "").strip().lower() in _TRUE for name in names)
+    """Whether nothing may be fetched, by any of the variables that say so."""
+    return any(is_set(name) for name in _OFFLINE)
+
+
+def is_set(name: str) -> bool:
+    """Whether a variable of the environment says yes."""
+    return os.environ.get(name, "").strip().lower() in _TRUE
 
 
 def go_offline() -> None:
     """Make this process and its children offline, whatever library is asked to fetch."""
-    for name in ("RAGVIS_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+    for name in _OFFLINE:
         os.environ[name] = "1"
 
 
-def read_settings(index: Path | None = None) -> dict[str, Any]:
-    """The merged settings files, nearest last.
+def read_settings() -> dict[str, Any]:
+    """The user's settings file, and over it ``ragvis.toml`` of the current folder.
 
     Raises:
-        UsageError: one of them is not TOML.
+        UsageError: one of them is not TOML, or holds what a setting cannot be.
     """
-    index = index or Path(os.environ.get("RAGVIS_INDEX") or DEFAULT_INDEX)
-    merged: dict[str, Any] = {}
-    for file in (user_config_file(), Path("ragvis.toml"), index.parent / "ragvis.toml"):
-        merged |= _read_toml(file)
-    return merged
+    return _read_toml(user_config_file()) | _read_toml(Path("ragvis.toml"))
+
+
+def settings_beside(index: Path) -> dict[str, Any]:
+    """``ragvis.toml`` in the folder that holds the index. Raises as ``read_settings``."""
+    return _read_toml(index.parent / "ragvis.toml")
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
     try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        text = file.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{file} cannot be read: {error}", "Mend or remove it.") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is not readable TOML: {error}", "Mend or remove it.") from error
+    for name, value in values.items():
+        if not isinstance(value, (str, int, float)):
+            kind = type(value).__name__
+            raise UsageError(f"{file}: {name} is a {kind}", "Give it one value.")
+    return values

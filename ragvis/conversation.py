@@ -151,7 +151,7 @@ TEMPLATES: dict[str, Template] = {
 ALIASES = {"v1": "vicuna_v1", "qwen_2": "qwen_1_5"}
 
 
-def template(name: str) -> Template:
+def find_template(name: str) -> Template:
     """The template of that name or alias.
 
     Raises:
@@ -164,13 +164,11 @@ def template(name: str) -> Template:
     return found
 
 
-def render(
-    template_name: str, messages: Sequence[Mapping[str, Any]], system: str | None = None
-) -> str:
+def render(template: str, messages: Sequence[Mapping[str, Any]], system: str | None = None) -> str:
     """The exact prompt string of a conversation.
 
     Args:
-        template_name: a key of ``TEMPLATES`` or ``ALIASES``.
+        template: a key of ``TEMPLATES`` or ``ALIASES``.
         messages: ``{"role": "user"|"assistant", "content": str | None}``; None (or "") leaves
             the turn open, for the model to go on.
         system: replaces the template's own system text.
@@ -178,7 +176,7 @@ def render(
     Raises:
         UsageError: an unknown template or role.
     """
-    t = template(template_name)
+    t = find_template(template)
     turns = [(_role(m), m["content"] or "") for m in messages]
     opening = [turn for q, a in t.opening for turn in ((True, q), (False, a))]
     text = t.system if system is None else system

@@ -9,6 +9,7 @@
     ├── ModelError (5)              model, GPU, download or missing package
     │   ├── ModelUnavailable (5)    its weights are not here and cannot be had
     │   └── MissingExtra (5)        a package of an extra is not installed
+    ├── StorageError (1)            the disk is full, read-only or failing; the index is as it was
     ├── IndexDamaged (6)
     ├── IndexLocked (7)             another writer holds it
     └── BadFile (1)                 one indexed file cannot be read; indexing goes on without it
@@ -74,6 +75,10 @@ class ModelUnavailable(ModelError):
 
 class MissingExtra(ModelError):
     """A package that belongs to an extra is not installed."""
+
+
+class StorageError(RagvisError):
+    """The disk refuses: full, read-only, or failing. The index is as it was."""
 
 
 class IndexDamaged(RagvisError):

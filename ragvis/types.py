@@ -69,7 +69,7 @@ class Source:
 
     def to_dict(self) -> dict[str, Any]:
         """The hit's keys with ``n``, ``cited`` and ``placed`` beside them."""
-        own = {"n": self.n, "cited": self.cited, "placed": self.placed}
+        own = {"cited": self.cited, "placed": self.placed}
         return {"n": self.n, **self.hit.to_dict(), **own}
 
 

@@ -1,4 +1,4 @@
-"""The demo: real commands, run one after another in one process so that nothing loads twice."""
+"""The demo: real commands, run one after another in one process, so that torch loads once."""
 
 from __future__ import annotations
 

@@ -31,7 +31,9 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("RAGVIS_CACHE", str(CACHE))
-    for name in [n for n in os.environ if n.startswith(("RAGVIS_", "XDG_", "HF_"))]:
+    for name in [
+        n for n in os.environ if n.startswith(("RAGVIS_", "XDG_", "HF_", "TRANSFORMERS_"))
+    ]:
         if name != "RAGVIS_CACHE":
             monkeypatch.delenv(name)
     monkeypatch.chdir(home)

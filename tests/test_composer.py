@@ -117,11 +117,17 @@ def test_a_photo_with_the_question_leaves_room_for_one_retrieved_picture() -> No
     hit = make_hit(1, "image", None)
     composed = compose("?", [hit], [photo], {"i1": (9, 9)}, make_spec("vicuna_v1", pixels=1))
     assert [s.placed for s in composed.sources] == ["pixels", "pixels"]
+    three = [Attachment(make_hit(n, "image", None), (9, 9)) for n in (7, 8, 9)]
+    composed = compose("?", [hit], three, {"i1": (9, 9)}, make_spec("vicuna_v1", pixels=1))
+    assert composed.prompt.count("<image>") == 3  # the question's own, and no retrieved one
 
 
 def test_a_picture_that_cannot_be_opened_is_listed() -> None:
-    composed = compose("?", [make_hit(1, "image", None)], [], {}, make_spec())
-    assert "cannot be opened" in composed.ledger.dropped[0].reason
+    hits = [make_hit(1, "image", "a caption"), make_hit(2)]
+    why = {"i1": "it changed since it was indexed"}
+    composed = compose("?", hits, [], {}, make_spec(), unopened=why)
+    assert [d.reason for d in composed.ledger.dropped] == list(why.values())
+    assert [s.hit.id for s in composed.sources] == ["t2"]
 
 
 HITS = st.lists(
@@ -196,29 +202,52 @@ def test_neutral_leaves_no_marker(parts: list[str], family: str) -> None:
     assert "\n" not in text
 
 
+def test_a_persons_own_lines_are_kept_on_request() -> None:
+    assert neutral("one\ntwo <image>", (), keep_lines=True) == "one\ntwo < image>"
+
+
 def test_neutral_keeps_plain_text() -> None:
     assert neutral("Grüße, 日本 — 5 < 6 & [1] ok?", SPECIAL) == "Grüße, 日本 — 5 < 6 & [1] ok?"
 
 
-def test_invented_numbers_go_and_lists_are_split() -> None:
-    text = keep_valid("A [1], B [7]. C [2, 9; 1] [x] [0].", {1, 2})
-    assert text == "A [1], B. C [2][1] [x]."
-    assert [(c.n, text[c.start : c.end]) for c in find_citations(text)] == [
-        (1, "[1]"),
-        (2, "[2]"),
-        (1, "[1]"),
-    ]
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("A [1], B [7]. C [2, 9; 1] [x] [0].", "A [1], B. C [2][1] [x]."),
+        ("[[9]7]", ""),
+        ("[1[9]]", "[1]"),
+        ("[7[9]]", ""),
+        ("a [1-3] b [8–9].", "a [1][2] b."),
+        ("[" + ", ".join(map(str, range(1, 40))) + "]", "[1][2]"),
+        ("array[] and [ ] and [, ] stay", "array[] and [ ] and [, ] stay"),
+        ("[99999999999999999999]", ""),
+        ("an open [1", "an open [1"),
+    ],
+)
+def test_invented_numbers_go_and_lists_are_split(said: str, kept: str) -> None:
+    assert keep_valid(said, {1, 2}) == kept
+
+
+def test_citations_are_found_where_they_stand() -> None:
+    text = "A [1], C [2][1]."
+    found = [(c.n, text[c.start : c.end]) for c in find_citations(text)]
+    assert found == [(1, "[1]"), (2, "[2]"), (1, "[1]")]
 
 
 @settings(max_examples=500)
 @given(
-    st.lists(st.sampled_from(["[1]", "[", "]", " ", "1", "2", ", ", "[9]", "a.", " [1, 3]", "\n"])),
+    st.lists(
+        st.sampled_from(["[1]", "[", "]", " ", "1", "7", ", ", "[9]", "a.", "-", " [1, 3]", "\n"])
+    ),
     st.data(),
 )
-def test_the_filter_says_the_same_in_pieces(parts: list[str], data: st.DataObject) -> None:
+def test_only_given_numbers_stay_and_pieces_say_the_same(
+    parts: list[str], data: st.DataObject
+) -> None:
     text = "".join(parts)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     checked = CitationFilter({1, 2})
     said = "".join(map(checked.feed, pieces)) + checked.finish()
     assert said == keep_valid(text, {1, 2})
+    assert {c.n for c in find_citations(said)} <= {1, 2}

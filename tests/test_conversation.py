@@ -68,7 +68,7 @@ def test_a_custom_system_replaces_the_templates_own() -> None:
 
 @pytest.mark.parametrize("name", [*conversation.TEMPLATES, *conversation.ALIASES])
 def test_markers_are_what_the_template_writes(name: str) -> None:
-    template = conversation.template(name)
+    template = conversation.find_template(name)
     prompt = conversation.render(
         name,
         [

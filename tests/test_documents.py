@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,28 @@ def test_text_in_many_encodings(tmp_path: Path, encoding: str) -> None:
     assert "März" in read(file).pages[0].text
 
 
+def test_a_torn_utf8_file_keeps_its_text(tmp_path: Path) -> None:
+    file = tmp_path / "log.txt"
+    text = "Ошибка насоса номер семь. " * 20
+    file.write_bytes(text.encode()[:-1] + b"\xff\xd0")
+    assert read(file).pages[0].text.startswith(text[:-1])
+    file.write_bytes(b"\xff\xfe\x00\x00" + "Pump".encode("utf-32-le"))
+    assert read(file).pages[0].text == "Pump"
+
+
+def test_long_lines_of_marks_and_many_fences_take_no_square_of_time(tmp_path: Path) -> None:
+    """Each took many seconds when its work grew with the square of its length."""
+    file = tmp_path / "a.md"
+    for text in (
+        "# " + "#" * 200_000 + "x",
+        "# a" + " " * 200_000 + "b",
+        "```\n# no\n```\n# yes\n" * 20_000,
+    ):
+        file.write_text(text)
+        assert read(file).pages[0].headings
+    assert len(read(file).pages[0].headings) == 20_000
+
+
 def test_a_plain_notes_first_line_is_its_title(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Shopping list\n\nmilk\n")
     (tmp_path / "long_name-of.txt").write_text("It was a dark night.\n\nThen.")
@@ -80,6 +104,14 @@ def test_html_reads_what_is_visible(tmp_path: Path) -> None:
     assert "Open from nine." in page.text
     assert "a | b" in page.text
     assert "alert" not in page.text and "hidden" not in page.text
+    file.write_text("<p>before</p><svg><text>drawn</text><p>after</p>")
+    assert re.sub(r"\s+", " ", read(file).pages[0].text).strip() == "before drawn after"
+    file.write_text(
+        "<head><title>T &amp; U</title></head><h2>Hours</h2><p>Open from nine.</p>"
+        f"<img alt='a red box' src='data:image/png;base64,{data}'><img src='/etc/passwd'>"
+    )
+    document = read(file)
+    page = document.pages[0]
     assert page.text[page.headings[0].start :].startswith("Hours")
     assert [f.caption for f in document.figures] == ["a red box"]
     assert document.figures[0].open().getpixel((0, 0)) == (255, 0, 0)
@@ -107,6 +139,36 @@ def test_docx_in_reading_order_with_pictures(tmp_path: Path) -> None:
     assert text.index("Manual") < text.index("Hold") < text.index("Voltage | 12 V")
     assert read_back.title == "Manual"
     assert read_back.figures[0].open().getpixel((0, 0)) == (0, 0, 255)
+
+
+def test_docx_text_that_python_docx_leaves_out(tmp_path: Path) -> None:
+    document: Any = docx.Document()
+    document.add_paragraph("PLACE")
+    document.sections[0].header.paragraphs[0].text = "In the header."
+    outer = document.add_table(1, 1).cell(0, 0)
+    outer.add_table(1, 1).cell(0, 0).text = "In an inner table."
+    document.save(tmp_path / "plain.docx")
+    w = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    run = "<w:r><w:t>{}</w:t></w:r>"
+    hard = (
+        "<w:sdt><w:sdtContent><w:p>" + run.format("In a control.") + "</w:p></w:sdtContent></w:sdt>"
+        "<w:p><w:ins>" + run.format("Inserted.") + "</w:ins><w:del><w:r><w:delText>Deleted."
+        "</w:delText></w:r></w:del></w:p>"
+    )
+    with (
+        zipfile.ZipFile(tmp_path / "plain.docx") as plain,
+        zipfile.ZipFile(tmp_path / "hard.docx", "w") as out,
+    ):
+        for name in plain.namelist():
+            data = plain.read(name)
+            if name == "word/document.xml":
+                assert w.encode() in data
+                data = re.sub(rb"<w:p>(?:(?!</w:p>).)*PLACE.*?</w:p>", hard.encode(), data)
+            out.writestr(name, data)
+    text = read(tmp_path / "hard.docx").pages[0].text
+    for wanted in ("In the header.", "In an inner table.", "In a control.", "Inserted."):
+        assert text.count(wanted) == 1, wanted
+    assert "Deleted." not in text
 
 
 def test_pdf_pages_pictures_and_scans(tmp_path: Path) -> None:
@@ -149,6 +211,13 @@ def test_pictures_are_upright_rgb_on_white(tmp_path: Path) -> None:
     assert [opened.getpixel((x, 0))[0] for x in (0, 1)] == [0, 255]
     Image.new("CMYK", (2, 2)).save(tmp_path / "print.jpg")
     assert images.open_picture(tmp_path / "print.jpg").mode == "RGB"
+
+
+def test_a_thread_of_a_picture_is_widened(tmp_path: Path) -> None:
+    """Encoders scale the short side up: one pixel by 60,000 would take gigabytes."""
+    Image.new("RGB", (1, 60_000), "red").save(tmp_path / "thin.png")
+    thin = images.open_picture(tmp_path / "thin.png")
+    assert max(thin.size) <= 10 * min(thin.size) and max(thin.size) <= 4096
 
 
 def test_every_page_of_a_tiff_and_one_of_an_animation(tmp_path: Path) -> None:
@@ -209,6 +278,14 @@ def test_truncated_and_mutated_files(tmp_path: Path) -> None:
             read_wholly(broken)
 
 
+def test_a_file_that_vanishes_is_a_bad_file(tmp_path: Path) -> None:
+    picture().save(tmp_path / "x.png")
+    document = read(tmp_path / "x.png")
+    (tmp_path / "x.png").unlink()
+    with pytest.raises(BadFile, match="No such file"):
+        document.figures[0].open()
+
+
 @pytest.mark.parametrize(
     "suffix", [".jpg", ".png", ".tiff", ".gif", ".webp", ".bmp", ".pdf", ".docx", ".html", ".txt"]
 )
@@ -236,8 +313,6 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
     with pytest.raises(BadFile, match="decompression bomb"):
         read(tmp_path / "bomb.png").figures[0].open()
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as archive:
         for i in range(6):
             archive.writestr(f"word/{i}.xml", b"\x00" * (100 * 2**20))

@@ -28,6 +28,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif self.path == "/away":
             self.send_response(302)
             self.send_header("Location", "http://10.0.0.1/secret")
+        elif self.path == "/odd":
+            self.send_response(302)
+            self.send_header("Location", "http://[")
+        elif self.path == "/drip":
+            while not self.server._BaseServer__shutdown_request:  # type: ignore[attr-defined]
+                try:
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                except OSError:
+                    return
         elif self.path == "/missing":
             self.send_response(404)
         else:
@@ -59,7 +68,7 @@ def test_a_picture_from_a_url_that_is_allowed(server: str, monkeypatch: pytest.M
         load_picture(f"{server}/text")
 
 
-@pytest.mark.parametrize("path", ["/missing", "/large", "/loop"])
+@pytest.mark.parametrize("path", ["/missing", "/large", "/loop", "/odd"])
 def test_what_is_not_a_picture(server: str, path: str) -> None:
     with pytest.raises(FetchRefused):
         fetch.fetch(server + path, allow_private=True)
@@ -85,6 +94,8 @@ def test_what_is_not_a_picture(server: str, path: str) -> None:
         "[fe80::1]",
         "[fc00::1]",
         "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::a00:1]",
+        "[::10.0.0.1]",
         "[2002:7f00:1::]",
         "224.0.0.1",
         "100.64.0.1",
@@ -93,7 +104,7 @@ def test_what_is_not_a_picture(server: str, path: str) -> None:
 def test_no_private_address_is_opened(server: str, host: str) -> None:
     before = len(Handler.seen)
     port = server.rsplit(":", 1)[1]
-    with pytest.raises(FetchRefused):
+    with pytest.raises(FetchRefused, match=r"private or local|cannot be resolved"):
         fetch.fetch(f"http://{host}:{port}/red.png")
     assert len(Handler.seen) == before
 
@@ -107,8 +118,24 @@ def test_a_redirect_is_checked_like_the_first_address(
         fetch.fetch(f"{server}/away")
 
 
+def test_a_server_that_never_comes_to_the_point(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "MAX_SECONDS", 0.5)
+    with pytest.raises(FetchRefused):
+        fetch.fetch(f"{server}/drip", allow_private=True)
+
+
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://x/y", "http://", "http://a:99999/", "gopher://x"]
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://x/y",
+        "http://",
+        "http://a:99999/",
+        "http://[::1",
+        "http://ex℀m.com/",
+    ],
 )
 def test_other_schemes(url: str) -> None:
     with pytest.raises(FetchRefused):

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ragvis import encoder as encoders
 from ragvis.errors import BadFile, IndexLocked, IndexMismatch, UsageError
-from ragvis.index import Index, picture_of
+from ragvis.index import Index, ingest, picture_of
 from ragvis.retriever import Retriever
 from ragvis.store.lock import writer_lock
 
@@ -164,7 +164,9 @@ def test_the_preview_changes_nothing(folder: Path, make_index: Callable[..., Ind
     assert (report.added, report.changed, report.unchanged) == (1, 1, 3)
 
 
-def test_damaged_derived_files_are_rebuilt(folder: Path, make_index: Callable[..., Index]) -> None:
+def test_damaged_derived_files_are_told_and_written_anew(
+    folder: Path, make_index: Callable[..., Index]
+) -> None:
     index = make_index()
     index.add([folder])
     hits = Retriever(index).search("volts", k=2)
@@ -174,6 +176,66 @@ def test_damaged_derived_files_are_rebuilt(folder: Path, make_index: Callable[..
     again = Index(index._catalog, index.encoder, said.append)
     assert [h.id for h in Retriever(again).search("volts", k=2)] == [h.id for h in hits]
     assert len(said) == 2 and all("rebuilt" in line for line in said)
+    assert len(again.verify()) == 2
+    (index.path / "text.9.part").touch()
+    again.add([folder])
+    assert again.verify() == []
+    assert not list(index.path.glob("*.part"))
+
+
+def test_a_search_sees_one_generation_while_a_writer_commits(
+    folder: Path, make_index: Callable[..., Index]
+) -> None:
+    writer = make_index()
+    writer.add([folder])
+    reader = Index(Index.open(writer.path)._catalog, writer.encoder)
+    with reader.reading() as view:
+        (folder / "more.txt").write_text("The lamp and the pump, volts and candles.")
+        writer.add([folder])
+        found = [i for i, _ in reader.word_search("volts candles", "text", 9)]
+        assert all(view.vectors["text"].vector(i) is not None for i in found)
+        assert len(found) == 2
+    assert len(Retriever(reader).search("volts candles", k=9, modality="text")) == 3
+
+
+def test_two_first_writers_make_one_index(
+    tmp_path: Path, encoder: WordEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slower_than_another(name: str, tell: Any) -> WordEncoder:
+        monkeypatch.setattr(encoders, "load", lambda name, tell: encoder)
+        Index.create(tmp_path / "index", "words").close()
+        return encoder
+
+    monkeypatch.setattr(encoders, "load", slower_than_another)
+    assert Index.create(tmp_path / "index", "words").status().files == 0
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(
+    folder: Path, make_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> str:
+        raise BadFile("Permission denied")
+
+    index = make_index()
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest, "_sha256", refuse)
+        assert len(index.add([folder]).bad) == 4
+    assert index.add([folder]).added == 4
+
+
+def test_titles_and_headings_are_stored_short(
+    folder: Path, make_index: Callable[..., Index]
+) -> None:
+    text = (
+        "# "
+        + "title" * 20_000
+        + "\n\n"
+        + "A paragraph with enough words to stand by itself.\n\n" * 99
+    )
+    (folder / "long.md").write_text(text)
+    index = make_index()
+    index.add([folder])
+    assert index.status().bytes < 4 * 2**20  # 80 MiB where each passage keeps it whole
 
 
 def test_another_encoder_is_refused(

@@ -72,3 +72,12 @@ def test_a_tokenizer_that_grows_by_joining_is_measured_again() -> None:
     text = "\n\n".join(["two words"] * 9)
     for passage in Cutter(joined_costs_more, 12).cut(Page(None, text)):
         assert joined_costs_more([passage.text])[0] <= 12
+
+
+def test_windows_line_ends_cut_as_well() -> None:
+    text = "\n\n".join(f"Paragraph {i} has some words in it." for i in range(8))
+    spans = [
+        len(Cutter(count_words, 20, 4).cut(Page(None, t)))
+        for t in (text, text.replace("\n", "\r\n"))
+    ]
+    assert spans[0] == spans[1] == 8

@@ -57,6 +57,9 @@ def test_the_encoders_image_tower_is_the_one_that_was_trained(pocket_encoder: An
 def test_encoders_know_their_limits(pocket_encoder: Any) -> None:
     assert pocket_encoder.max_tokens == 254
     assert pocket_encoder.count_tokens(["hello world", ""]) == [2, 0]
+    assert pocket_encoder.count_tokens(["x" * 1000])[0] > 100  # no one unknown word
+    pumps, lamps = pocket_encoder.encode_texts(["pump" * 60, "lamp" * 60])
+    assert float(pumps @ lamps) < 0.99
     long = "word " * 254
     assert pocket_encoder.count_tokens([long]) == [254]
     longer = pocket_encoder.encode_texts([long, long + "other " * 50])
@@ -151,7 +154,7 @@ def test_a_copy_that_lacks_a_byte_is_not_taken_for_whole(
 
 # The real steps with the costly two made small: what is tested is who builds, and what is left.
 BUILD = """
-import sys, time
+import sys
 from pathlib import Path
 from ragvis.models import pocket, pocket_build
 def fetch(entry, folder, tell):
@@ -159,7 +162,7 @@ def fetch(entry, folder, tell):
     inside.parent.mkdir(parents=True, exist_ok=True)
     inside.mkdir() if "." not in inside.name else inside.touch()
     print("fetching", flush=True)
-    time.sleep(float(sys.argv[1]))
+    sys.stdin.readline()
 def write(source, weights, *rest):
     rest[-1].mkdir()
     (rest[-1] / "part").write_text("whole")
@@ -169,22 +172,24 @@ print("built", pocket.ensure(lambda line: None).root, flush=True)
 """
 
 
-def start_build(seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", BUILD, str(seconds)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def start_build() -> subprocess.Popen[str]:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", BUILD], text=True, **pipes)
 
 
 def test_killed_half_way_and_started_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAGVIS_CACHE", str(tmp_path))
-    killed = start_build(600)
+    killed = start_build()
     assert killed.stdout is not None and killed.stdout.readline() == "fetching\n"
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert pocket.installed() is None
-    both = [start_build(0.5), start_build(0.5)]
-    said = [process.communicate(timeout=120)[0] for process in both]
-    assert [p.returncode for p in both] == [0, 0]
-    assert sorted(text.count("fetching") for text in said) == [0, 2]  # one built, one waited
+    first = start_build()
+    assert first.stdout is not None and first.stdout.readline() == "fetching\n"
+    second = start_build()  # while the first one holds the lock
+    said = [process.communicate("\n\n", timeout=120)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0]
+    assert [text.count("fetching") for text in said] == [1, 0]  # one built, one waited
     found = pocket.installed()
     assert found is not None and (found.model / "part").read_text() == "whole"
     assert not list(found.root.parent.glob("*.part"))

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ragvis.errors import IndexDamaged, IndexLocked, IndexMismatch, IndexMissing
+from ragvis.errors import (
+    IndexDamaged,
+    IndexLocked,
+    IndexMismatch,
+    IndexMissing,
+    RagvisError,
+    StorageError,
+)
+from ragvis.store import catalog as catalog_module
 from ragvis.store.catalog import CATALOG, Catalog, FileRow, ItemRow
 from ragvis.store.lock import writer_lock
 from ragvis.store.vectors import VectorIndex
@@ -78,7 +86,7 @@ def test_a_reader_sees_whole_commits_only(catalog: Catalog, tmp_path: Path) -> N
         put(catalog, "/b.md", "two")
         assert (reader.generation, reader.counts()["passages"]) == (1, 1)
     assert (reader.generation, reader.counts()["passages"]) == (2, 2)
-    with pytest.raises(IndexDamaged, match="readonly"), reader.commit():
+    with pytest.raises(StorageError, match="readonly"), reader.commit():
         reader.remove(["/a.md"])
 
 
@@ -90,6 +98,40 @@ def test_coverage_weighs_rare_words_and_missing_ones(catalog: Catalog) -> None:
     assert 0 < whole[b] < 0.5 and whole[c] == 0
     missing = catalog.word_coverage("population of Norway", [a, b, c])
     assert max(missing.values()) < 0.4
+
+
+def test_flipped_bits_are_told_or_harmless(catalog: Catalog, tmp_path: Path) -> None:
+    put(catalog, "/a.md", "population of Kenya", "population of Peru")
+    catalog.close()
+    with sqlite3.connect(tmp_path / "i" / CATALOG) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    db.close()
+    file = tmp_path / "i" / CATALOG
+    good = file.read_bytes()
+    for place in range(16, len(good), 211):
+        bad = bytearray(good)
+        bad[place] ^= 1 << (place % 8)
+        file.write_bytes(bad)
+        try:
+            opened = Catalog.open(tmp_path / "i")
+        except RagvisError:
+            continue
+        for read in (opened.files, opened.counts, lambda o=opened: o.vectors("text")):
+            try:
+                read()
+            except RagvisError:
+                continue
+        opened.close()
+
+
+def test_creation_leaves_no_half_made_catalog(tmp_path: Path) -> None:
+    (tmp_path / "i").mkdir()
+    (tmp_path / "i" / "catalog.part").write_bytes(b"left by a killed process")
+    Catalog.create(tmp_path / "i", {"dim": "8"}).close()
+    assert not (tmp_path / "i" / "catalog.part").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError):
+        Catalog.create(tmp_path / "file" / "i", {})
 
 
 def test_words_of_a_query_are_never_syntax(catalog: Catalog) -> None:
@@ -122,18 +164,25 @@ def test_missing_foreign_and_newer_catalogs(tmp_path: Path, catalog: Catalog) ->
         Catalog.open(tmp_path / "i")
 
 
-def test_a_catalog_on_media_that_cannot_be_written(tmp_path: Path, catalog: Catalog) -> None:
+def test_a_catalog_on_media_that_cannot_be_written(
+    tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(catalog, "/a.md", "kept")
     catalog.close()
     folder = tmp_path / "i"
     sqlite3.connect(folder / CATALOG).execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
     for extra in folder.glob("*-*"):
         extra.unlink()
-    folder.chmod(0o500)
-    try:
-        assert Catalog.open(folder).counts()["passages"] == 1
-    finally:
-        folder.chmod(0o700)
+
+    def refuse(uri: str) -> sqlite3.Connection:  # root may write anywhere: play the refusal
+        if "immutable" not in uri:
+            raise sqlite3.OperationalError("unable to open database file")
+        return opened(uri)
+
+    opened = catalog_module._opened
+    monkeypatch.setattr(catalog_module, "_opened", refuse)
+    monkeypatch.setattr(catalog_module.os, "access", lambda *_: False)
+    assert Catalog.open(folder).counts()["passages"] == 1
 
 
 def test_vectors_find_what_numpy_finds(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,13 @@ from ragvis.composer import (
     mark_cited,
 )
 from ragvis.errors import BadFile, UsageError
-from ragvis.generator.sampling import Sampling
+from ragvis.generator.sampling import Sampling, Usage
 from ragvis.index import picture_of
 from ragvis.media import source as media
 from ragvis.models import registry
 from ragvis.prompts import NOT_FOUND
 from ragvis.retriever import Query, Ranked, Retriever
-from ragvis.types import Answer, Hit
+from ragvis.types import Answer, Hit, Ledger
 
 if TYPE_CHECKING:
     from ragvis.generator.llava import LlavaGenerator
@@ -155,14 +155,20 @@ class Prepared:
         ]
         room = _room(k, sampling)
         hits = _placeable(ranked, LEAST_BESIDE_A_PHOTO if asked else LEAST_PICTURE)
-        self.evidence = max((h.score for h in hits), default=0.0) if not asked else 1.0
-        sizes = self._open_pictures(hits, room.images)
-        self.composed: Composed = compose(question, hits, attachments, sizes, spec, room)
+        unopened = self._open_pictures(hits, room.images)
+        sizes = {name: picture.size for name, picture in self._pictures.items()}
+        self.generation = ranked.generation
+        self.composed: Composed = compose(question, hits, attachments, sizes, spec, room, unopened)
         self.timing = {
             "load": loaded - retrieved,
             "retrieve": retrieved - started,
             "compose": time.perf_counter() - loaded,
         }
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether there is anything to answer from; without it the model is not asked."""
+        return bool(self.composed.sources)
 
     @property
     def pictures(self) -> list[Picture]:
@@ -191,7 +197,6 @@ class Prepared:
 
     def _attach(self, n: int, source: PictureSource, picture: Picture, known_as: str) -> Attachment:
         path = str(source) if isinstance(source, (str, Path)) else "picture"
-        sha256 = media.pixel_sha256(picture)
         hit = Hit(
             id=f"a{n}",
             modality="image",
@@ -201,23 +206,24 @@ class Prepared:
             page=None,
             span=None,
             bbox=None,
-            sha256=sha256,
+            sha256=media.sha256_of(source, picture),
             score=1.0,
             scores={},
             text=None,
-            file=path,
+            file=path if media.is_url(path) else str(Path(path).absolute()),
         )
         self._pictures[hit.id] = picture
         return Attachment(hit, picture.size, known_as)
 
-    def _open_pictures(self, hits: Sequence[Hit], most: int) -> dict[str, tuple[int, int]]:
-        """Sizes of the pictures that can be placed; one that cannot be opened has none."""
+    def _open_pictures(self, hits: Sequence[Hit], most: int) -> dict[str, str]:
+        """Open the pictures that may be placed; why, of those that cannot be opened."""
+        unopened: dict[str, str] = {}
         for hit in [h for h in hits if h.modality == "image"][:most]:
             try:
                 self._pictures[hit.id] = picture_of(hit)
-            except BadFile:
-                continue  # compose() lists it as dropped, with this reason
-        return {name: picture.size for name, picture in self._pictures.items()}
+            except BadFile as error:
+                unopened[hit.id] = str(error)
+        return unopened
 
 
 class AnswerStream:
@@ -259,11 +265,13 @@ class AnswerStream:
             if piece:
                 said.append(piece)
                 yield piece
+        if not "".join(said).strip():
+            said = [NOT_FOUND]
+            yield NOT_FOUND
         self._answer = self._finish("".join(said).strip())
 
     def _pieces(self) -> Iterator[str]:
-        if self.prepared.evidence < LEAST_EVIDENCE:
-            yield NOT_FOUND
+        if not self.prepared.has_evidence:
             return
         composed, generator = self.prepared.composed, self._assistant.generator
         checked = CitationFilter({s.n for s in composed.sources})
@@ -273,12 +281,13 @@ class AnswerStream:
         yield checked.finish()
 
     def _finish(self, text: str) -> Answer:
-        abstained = not text or text.strip(" .").lower() == NOT_FOUND.strip(" .").lower()
+        abstained = text.strip(" .").lower() == NOT_FOUND.strip(" .").lower()
         text = NOT_FOUND if abstained else text
         citations = find_citations(text)
-        prepared, generator = self.prepared, self._assistant.generator
-        asked_model = prepared.evidence >= LEAST_EVIDENCE
-        usage = generator.usage if asked_model else None
+        prepared, assistant = self.prepared, self._assistant
+        asked = prepared.has_evidence
+        usage = assistant.generator.usage if asked else Usage()
+        index = assistant.retriever.index.info()
         now = time.perf_counter() - self._started
         return Answer(
             question=self._question,
@@ -286,16 +295,18 @@ class AnswerStream:
             abstained=abstained,
             citations=citations,
             sources=mark_cited(prepared.composed.sources, {c.n for c in citations}),
-            ledger=prepared.composed.ledger,
-            model=generator.info,
-            index=self._assistant.retriever.index.info(),
-            prompt=prepared.composed.prompt,
-            usage={
-                "prompt_tokens": usage.prompt_tokens if usage else 0,
-                "completion_tokens": usage.completion_tokens if usage else 0,
-            },
+            ledger=prepared.composed.ledger if asked else _unused(prepared.composed.ledger),
+            model=assistant.generator.info,
+            index=replace(index, generation=prepared.generation),
+            prompt=prepared.composed.prompt if asked else "",
+            usage=asdict(usage),
             timing_s={**prepared.timing, "first_token": self._first, "total": now},
         )
+
+
+def _unused(ledger: Ledger) -> Ledger:
+    """The model was not asked: nothing entered it."""
+    return replace(ledger, system=0, images=0, passages=0, history=0, question=0, total=0)
 
 
 def _room(k: int | None, sampling: Sampling) -> Room:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragvis import generator as generators
 from ragvis.composer import neutral
-from ragvis.conversation import image_first, render, template
+from ragvis.conversation import image_first, render
 from ragvis.errors import PromptTooLong, UsageError
 from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
@@ -137,16 +137,12 @@ class VisionChat:
         spec = self.generator.spec
         messages: list[dict[str, Any]] = []
         for i, turn in enumerate(turns):
-            text = neutral(turn.text, spec.markers)
+            text = neutral(turn.text, spec.markers, keep_lines=True)
             messages.append({"role": turn.role, "content": image_first(text) if i == 0 else text})
         messages.append({"role": "assistant", "content": None})
         default = POCKET_CHAT_SYSTEM if spec.template == "pocket" else None
         system = self._system if self._system is not None else default
-        return render(
-            spec.template,
-            messages,
-            None if template(spec.template).fixed_system and self._system is None else system,
-        )
+        return render(spec.template, messages, system)
 
     def _check_room(self, text: str, sampling: Sampling) -> None:
         spec = self.generator.spec

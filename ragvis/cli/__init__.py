@@ -1,5 +1,16 @@
 """The command line. Nothing heavy is imported before a command needs it."""
 
-from ragvis.cli.main import main
+from __future__ import annotations
 
-__all__ = ["main"]
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit with its code."""
+    try:
+        from ragvis.cli.main import run
+    except KeyboardInterrupt:  # while Python was still starting
+        sys.exit(130)
+    sys.exit(run(arguments))

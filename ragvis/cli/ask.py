@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ragvis.cli.output import index_option, json_option, notice, print_json, shown, snippet
+from ragvis.cli.output import (
+    from_stdin,
+    index_option,
+    json_option,
+    notice,
+    print_json,
+    shown,
+    snippet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +101,7 @@ def command(
     from ragvis.index import Index
     from ragvis.retriever import Retriever
 
-    question = sys.stdin.read().strip() if question == "-" else question
+    question = from_stdin(question)
     sampling = Sampling.of(dict(options))
     with Index.open(index, notice) as opened:
         assistant = Assistant(

@@ -9,11 +9,13 @@ import click
 
 from ragvis.cli.ask import model_options
 from ragvis.cli.output import notice, shown
+from ragvis.errors import RagvisError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ragvis.assistant import VisionChat
+    from ragvis.media.images import Picture
 
 _HELP = """  /image FILE|URL   begin anew about another picture
   /transcript       the conversation so far
@@ -52,20 +54,20 @@ def command(
         system=system,
         tell=notice,
     )
-    load_picture(image)  # a wrong name is said before the model is loaded
-    _Session(chat, image).run()
+    _Session(chat, image, load_picture(image)).run()
 
 
 class _Session:
     """Reads lines until the person leaves."""
 
-    def __init__(self, chat: VisionChat, image: str) -> None:
+    def __init__(self, chat: VisionChat, name: str, picture: Picture) -> None:
         self._chat = chat
-        self._image = image
+        self._name = name
+        self._picture = picture
         self._begun = False
 
     def run(self) -> None:
-        notice(f"about {shown(self._image)}; /help lists what you can type")
+        notice(f"about {shown(self._name)}; /help lists what you can type")
         while (line := self._read()) is not None:
             word, _, rest = line.partition(" ")
             if word in ("/quit", "/exit"):
@@ -85,28 +87,33 @@ class _Session:
         line = sys.stdin.readline()
         return line.strip() if line else None
 
-    def _change(self, image: str) -> None:
-        from ragvis.errors import UsageError
+    def _change(self, name: str) -> None:
         from ragvis.media.source import load_picture
 
         try:
-            load_picture(image)
-        except UsageError as error:
+            self._picture = load_picture(name)
+        except RagvisError as error:
             notice(f"{shown(str(error))}. {error.hint}")
             return
-        self._image, self._begun = image, False
-        notice(f"about {shown(image)}")
+        self._begun = False
+        notice(f"about {shown(name)}")
 
     def _say(self, line: str) -> None:
-        pieces: Iterator[str] = (
-            self._chat.reply_stream(line)
-            if self._begun
-            else self._chat.start_stream(self._image, line)
-        )
-        for piece in pieces:
-            click.echo(shown(piece, keep_lines=True), nl=False)
+        """An answer that fails or is broken off costs that answer, not the conversation."""
+        try:
+            for piece in self._pieces(line):
+                click.echo(shown(piece, keep_lines=True), nl=False)
+            self._begun = True
+        except RagvisError as error:
+            notice(f"{shown(str(error))}. {error.hint}")
+        except KeyboardInterrupt:
+            notice("stopped; Ctrl-D leaves")
         click.echo()
-        self._begun = True
+
+    def _pieces(self, line: str) -> Iterator[str]:
+        if self._begun:
+            return self._chat.reply_stream(line)
+        return self._chat.start_stream(self._picture, line)
 
     def _print_transcript(self) -> None:
         for turn in self._chat.transcript:

@@ -47,14 +47,12 @@ def _torch() -> str:
 
 
 def _faiss() -> str:
-    from ragvis._lazy import require
+    from ragvis.store import vectors
 
     try:
-        faiss = require("faiss")
+        return vectors.library()
     except MissingExtra as error:
         return f"not installed: {error.hint}"
-    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
-    return f"{faiss.__version__}, {gpus} GPUs" if gpus else f"{faiss.__version__}, CPU build"
 
 
 def _pocket() -> str:

@@ -41,9 +41,10 @@ def command(
     left out. A file that cannot be read is reported and skipped.
     """
     started = time.monotonic()
-    report = _preview(index, paths)  # a wrong path is said before anything is made or loaded
-    if not dry_run:
-        with _open(index, encoder) as opened, progress("indexing") as on_file:
+    if dry_run:
+        report = _preview(index, paths)
+    else:
+        with _open(index, encoder, paths) as opened, progress("indexing") as on_file:
             report = opened.add(paths, on_file)
     if as_json:
         print_json({"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()})
@@ -51,9 +52,17 @@ def command(
         _print(report, index, dry_run, time.monotonic() - started)
 
 
-def _open(folder: Path, encoder: str | None) -> Index:
+def _open(folder: Path, encoder: str | None, paths: tuple[Path, ...]) -> Index:
+    from ragvis.errors import IndexMissing
     from ragvis.index import Index
 
+    if encoder is None:
+        try:
+            return Index.open(folder, notice)
+        except IndexMissing:
+            pass  # it is made below
+    if not folder.exists():
+        Index.preview_new(folder, paths)  # a wrong path is said before anything is made
     return Index.create(folder, encoder, notice)
 
 
@@ -69,11 +78,9 @@ def _preview(folder: Path, paths: tuple[Path, ...]) -> IndexReport:
 
 
 def _print(report: IndexReport, index: Path, dry_run: bool, seconds: float) -> None:
-    done = "would be" if dry_run else "were"
     click.echo(
         f"{report.added} new, {report.changed} changed, {report.unchanged} unchanged,"
-        f" {report.removed} removed"
-        + (f" ({done} read again by content)" if dry_run and report.changed else "")
+        f" {report.removed} removed" + (" (nothing was done)" if dry_run else "")
     )
     if not dry_run:
         click.echo(

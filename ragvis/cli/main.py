@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -63,19 +63,16 @@ for command in (
 
 def _settings() -> dict[str, dict[str, Any]]:
     """The settings files' values, for every command that has an option of that name."""
-    values = {k: v for k, v in config.read_settings().items() if not isinstance(v, dict)}
+    values = config.read_settings()
     if values.get("offline") is True:
         config.go_offline()
     return dict.fromkeys(cli.commands, values)
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit with its code."""
-    sys.exit(run(arguments))
-
-
 def run(arguments: Sequence[str] | None) -> int:
     """Run a command; returns its exit code, having said what went wrong."""
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     try:
         code = cli.main(arguments, prog_name="ragvis", standalone_mode=False)
         sys.stdout.flush()
@@ -94,6 +91,10 @@ def run(arguments: Sequence[str] | None) -> int:
         # The reader went away, as `head` does; a second error at exit would say no more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        _debug()
+        notice(f"{error.filename or 'the output'}: {error.strerror}. Check the disk's free space.")
+        return 1
     # Whatever is left is our own mistake; the user gets one line, and a traceback on request.
     except Exception as error:  # noqa: BLE001
         _debug()
@@ -103,5 +104,5 @@ def run(arguments: Sequence[str] | None) -> int:
 
 
 def _debug() -> None:
-    if os.environ.get("RAGVIS_DEBUG"):
+    if config.is_set("RAGVIS_DEBUG"):
         traceback.print_exc()

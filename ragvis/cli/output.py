@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import click
 
@@ -36,8 +37,19 @@ def shown(text: str, keep_lines: bool = False) -> str:
 
 def snippet(text: str, width: int = 160) -> str:
     """The beginning of a text, on one line."""
-    line = " ".join(shown(text).split())
+    line = " ".join(shown(text[: 8 * width]).split())
     return line if len(line) <= width else line[: width - 1].rstrip() + "…"
+
+
+@overload
+def from_stdin(argument: str) -> str: ...
+@overload
+def from_stdin(argument: None) -> None: ...
+def from_stdin(argument: str | None) -> str | None:
+    """An argument, or what stdin says where it is ``-``."""
+    if argument != "-":
+        return argument
+    return sys.stdin.read().strip() if sys.stdin is not None else ""
 
 
 def notice(text: str) -> None:
@@ -46,8 +58,13 @@ def notice(text: str) -> None:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """A JSON object on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """A JSON object on stdout, what would steer a terminal written as escapes."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    click.echo(re.sub(r"[^ -~\n]", lambda m: _json_escape(m[0]), text))
+
+
+def _json_escape(char: str) -> str:
+    return json.dumps(char)[1:-1] if unicodedata.category(char) in _STEERING else char
 
 
 def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,8 +77,17 @@ def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
         envvar="RAGVIS_INDEX",
         show_default=True,
         metavar="DIR",
+        is_eager=True,
+        callback=_settings_beside,
         help="The index's folder.",
     )(function)
+
+
+def _settings_beside(context: click.Context, _: click.Parameter, index: Path) -> Path:
+    """The index is known first: ``ragvis.toml`` beside it has a say in the other options."""
+    index = index.expanduser()
+    context.default_map = {**(context.default_map or {}), **config.settings_beside(index)}
+    return index
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

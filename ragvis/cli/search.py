@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ragvis.cli.output import index_option, json_option, notice, print_json, shown, snippet
+from ragvis.cli.output import (
+    from_stdin,
+    index_option,
+    json_option,
+    notice,
+    print_json,
+    shown,
+    snippet,
+)
 from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -46,7 +53,7 @@ def command(
     from ragvis.index import Index
     from ragvis.retriever import Retriever
 
-    query = sys.stdin.read().strip() if query == "-" else query
+    query = from_stdin(query)
     with Index.open(index, notice) as opened:
         hits = Retriever(opened).search(query, image=image, k=k, modality=modality)
     if as_json:

@@ -9,32 +9,36 @@ import click
 from ragvis.cli.output import index_option, json_option, notice, print_json, shown
 from ragvis.types import SCHEMA_VERSION
 
+DAMAGED = 6
+
 
 @click.command("status")
 @click.option("--verify", is_flag=True, help="Read every page and checksum of the index.")
 @index_option
 @json_option
-def command(verify: bool, index: Path, as_json: bool) -> None:
+def command(verify: bool, index: Path, as_json: bool) -> int:
     """Say what the index holds."""
     from ragvis.index import Index
 
     with Index.open(index, notice) as opened:
-        if verify:
-            opened.verify()
+        problems = opened.verify() if verify else []
         status = opened.status()
     if as_json:
         known = {"schema_version": SCHEMA_VERSION, "verified": verify}
-        print_json({**known, **status.to_dict()})
-        return
+        print_json({**known, "damaged": problems, **status.to_dict()})
+        return DAMAGED if problems else 0
     click.echo(f"index       {shown(status.path)} (generation {status.generation})")
     click.echo(f"encoder     {shown(status.encoder)} ({status.fingerprint[:12]})")
     click.echo(f"files       {status.files}")
     click.echo(f"passages    {status.passages}")
     click.echo(f"pictures    {status.images}")
     click.echo(f"on disk     {status.bytes / 2**20:.1f} MiB")
-    if verify:
+    if verify and not problems:
         click.echo("verified    every page and checksum")
+    for problem in problems:
+        click.echo(f"damaged     {shown(problem)} (`ragvis index` writes it anew)")
     if status.errors:
         click.echo(f"not read    {status.bad_files}")
         for path, reason in status.errors.items():
             click.echo(f"  {shown(path)}: {shown(reason)}")
+    return DAMAGED if problems else 0

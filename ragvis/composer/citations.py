@@ -7,32 +7,19 @@ from collections.abc import Collection
 
 from ragvis.types import Citation
 
-# "[2]", and the lists that models write: "[1, 2]", "[1][2]" is two of the first kind.
-_CITATION = re.compile(r"\s?\[\s*(\d+(?:\s*[,;]\s*\d+)*)\s*\]")
-_LONGEST = 32  # characters a citation can be while it is still coming in
-
-
-def keep_valid(text: str, numbers: Collection[int]) -> str:
-    """The text with invented numbers removed and lists written as ``[1][2]``."""
-
-    def replace(match: re.Match[str]) -> str:
-        known = [n for n in re.findall(r"\d+", match[1]) if int(n) in numbers]
-        lead = " " if match[0][0].isspace() else ""
-        return lead + "".join(f"[{int(n)}]" for n in dict.fromkeys(known)) if known else ""
-
-    return _CITATION.sub(replace, text)
-
-
-def find_citations(text: str) -> tuple[Citation, ...]:
-    """Every ``[n]`` of a text that went through ``keep_valid``."""
-    return tuple(Citation(int(m[1]), m.start(), m.end()) for m in re.finditer(r"\[(\d+)\]", text))
+# What stands between the brackets of "[2]", "[1, 2]" or "[1-3]"; models write all of them.
+_INSIDE = re.compile(r"[\d\s,;–-]*")
+_NUMBERS = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")
+# An end that what comes next may turn into a citation, or into the space before one.
+_UNDECIDED = re.compile(r"\s*\[[\[\d\s,;–-]*\Z|\s+\Z")
+_WIDEST = 50  # numbers that "[1-50]" is read as, at most
 
 
 class CitationFilter:
-    """``keep_valid`` for a text that arrives in pieces: holds back what may be a citation.
+    """Removes invented numbers from a text that arrives in pieces, and writes lists as ``[1][2]``.
 
-    The concatenation of everything that ``feed`` and ``finish`` return equals ``keep_valid`` of
-    the whole text.
+    A closing bracket is judged by what the text before it has become, so no removal can leave a
+    number that was not given. What may still become a citation is held back.
     """
 
     def __init__(self, numbers: Collection[int]) -> None:
@@ -41,20 +28,51 @@ class CitationFilter:
 
     def feed(self, piece: str) -> str:
         """What can be shown now."""
-        self._held += piece
+        for char in piece:
+            self._held += char
+            if char == "]":
+                self._close()
         cut = self._safe_length()
         ready, self._held = self._held[:cut], self._held[cut:]
-        return keep_valid(ready, self._numbers)
+        return ready
 
     def finish(self) -> str:
         """The rest."""
         ready, self._held = self._held, ""
-        return keep_valid(ready, self._numbers)
+        return ready
+
+    def _close(self) -> None:
+        opened = self._held.rfind("[")
+        inside = self._held[opened + 1 : -1]
+        if opened < 0 or not _INSIDE.fullmatch(inside) or not re.search(r"\d", inside):
+            return
+        known = [n for n in _spelled_out(inside) if n in self._numbers]
+        before = self._held[:opened]
+        if not known and before[-1:].isspace():
+            before = before[:-1]  # the space before a citation goes with it
+        # Judged together with what now stands before it: "[[9]7]" must not become "[7]".
+        self._held = before + "".join(f"[{n}]" for n in dict.fromkeys(known))
 
     def _safe_length(self) -> int:
-        opened = self._held.rfind("[")
-        tail = self._held[opened:] if opened >= 0 else ""
-        if len(tail) <= _LONGEST and re.fullmatch(r"\[[\d\s,;]*", tail):
-            # the space before a citation goes with it
-            return opened - (opened > 0 and self._held[opened - 1].isspace())
-        return len(self._held) - 1 if self._held[-1:].isspace() else len(self._held)
+        open_end = _UNDECIDED.search(self._held)
+        return open_end.start() if open_end else len(self._held)
+
+
+def keep_valid(text: str, numbers: Collection[int]) -> str:
+    """``CitationFilter`` for a text that is whole."""
+    checked = CitationFilter(numbers)
+    return checked.feed(text) + checked.finish()
+
+
+def find_citations(text: str) -> tuple[Citation, ...]:
+    """Every ``[n]`` of a text that went through ``keep_valid``."""
+    return tuple(Citation(int(m[1]), m.start(), m.end()) for m in re.finditer(r"\[(\d+)\]", text))
+
+
+def _spelled_out(inside: str) -> list[int]:
+    found: list[int] = []
+    for match in _NUMBERS.finditer(inside):
+        # a number too long to be one of ours is no number at all
+        first, last = (int(n[:9]) if n else 0 for n in match.groups())
+        found += range(first, min(last, first + _WIDEST) + 1) if last > first else [first]
+    return found

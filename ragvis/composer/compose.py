@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import MappingProxyType
 
 from ragvis.composer.neutral import neutral
-from ragvis.conversation import IMAGE_TOKEN, render, template
+from ragvis.conversation import IMAGE_TOKEN, find_template, render
 from ragvis.errors import PromptTooLong
 from ragvis.prompts import GROUNDED_SYSTEM, labelled
 from ragvis.types import Dropped, Hit, Ledger, Placement, Source
@@ -29,7 +30,7 @@ class PromptSpec:
     @property
     def markers(self) -> tuple[str, ...]:
         """What text from outside must not contain."""
-        return (*template(self.template).markers, *self.special_tokens)
+        return (*find_template(self.template).markers, *self.special_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,10 @@ def compose(
     question: str,
     hits: Sequence[Hit],
     attachments: Sequence[Attachment],
-    sizes: dict[str, Size],
+    sizes: Mapping[str, Size],
     spec: PromptSpec,
     room: Room = Room(),
+    unopened: Mapping[str, str] = MappingProxyType({}),
 ) -> Composed:
     """Place what fits, best first.
 
@@ -89,14 +91,15 @@ def compose(
         question: as asked; it is always placed whole.
         hits: passages and pictures, best first.
         attachments: pictures that came with the question; placed first, never dropped.
-        sizes: pixel size of each picture hit by id; one that is missing cannot be opened.
+        sizes: pixel size of each picture hit by id.
         spec: the model's template, limits and counts.
         room: how much to place.
+        unopened: why a picture hit could not be opened, by id; it is left out.
 
     Raises:
         PromptTooLong: question and attachments alone do not fit.
     """
-    pieces, dropped = _select(hits, attachments, sizes, spec, room)
+    pieces, dropped = _select(hits, attachments, sizes, spec, room, unopened)
     while True:
         composed = _write(question, pieces, spec, room, tuple(dropped))
         over = composed.ledger.total + room.answer - spec.context_limit
@@ -118,32 +121,30 @@ def compose(
 def _select(
     hits: Sequence[Hit],
     attachments: Sequence[Attachment],
-    sizes: dict[str, Size],
+    sizes: Mapping[str, Size],
     spec: PromptSpec,
     room: Room,
+    unopened: Mapping[str, str],
 ) -> tuple[list[_Piece], list[Dropped]]:
     pieces = [_Piece(a.hit, "pixels", a.size, True, a.known_as) for a in attachments]
-    # One more where the question brings a photo: it has to be compared with something.
-    pixels_left = spec.pixels if spec.pixels > 1 or attachments else 1
+    # A photo with the question makes room for one picture more, to compare it with.
+    pixels_left = max(0, spec.pixels + bool(attachments) - len(attachments))
     dropped: list[Dropped] = []
     images = [h for h in hits if h.modality == "image"]
     for hit in images[: room.images]:
-        if pixels_left > 0 and hit.id in sizes:
+        if hit.id in unopened:
+            dropped.append(Dropped(hit.id, unopened[hit.id], 0))
+        elif pixels_left > 0:
             pieces.append(_Piece(hit, "pixels", sizes[hit.id]))
             pixels_left -= 1
         elif hit.text:
             pieces.append(_Piece(hit, "caption"))
         else:
-            dropped.append(Dropped(hit.id, _why_not(hit, sizes), 0))
+            reason = "this model takes no further picture, and this one has no caption"
+            dropped.append(Dropped(hit.id, reason, 0))
     passages = [h for h in hits if h.modality == "text"]
     pieces += [_Piece(h, "text") for h in passages[: room.passages]]
     return pieces, dropped
-
-
-def _why_not(hit: Hit, sizes: dict[str, Size]) -> str:
-    if hit.id not in sizes:
-        return "its picture cannot be opened, or changed since it was indexed"
-    return "this model takes no further picture, and this one has no caption"
 
 
 def _worst(pieces: Sequence[_Piece]) -> _Piece | None:
@@ -165,7 +166,7 @@ def _write(
     if images and passages:
         images += "\n"
     asked = f"Question: {neutral(question, spec.markers)}"
-    fixed = template(spec.template).fixed_system
+    fixed = find_template(spec.template).fixed_system
     instruction = f"\n\n{GROUNDED_SYSTEM}" if fixed else ""
     parts = (images, passages, instruction, f"\n\n{asked}")
     prompt = _render(spec.template, "".join(parts).lstrip("\n"), fixed)

@@ -16,15 +16,16 @@ _INVISIBLE = re.compile(
 )
 
 
-def neutral(text: str, markers: Iterable[str]) -> str:
-    """One line of text in which no marker is left.
+def neutral(text: str, markers: Iterable[str], keep_lines: bool = False) -> str:
+    """Text in which no marker is left.
 
-    Whitespace becomes single spaces, so a text cannot fake a source line; control and
-    direction-changing characters go; NFC first, because some tokenizers apply it before they
-    look for their special tokens. A marker is broken by a space after its first character.
+    Whitespace becomes single spaces, so a text cannot fake a source line (unless ``keep_lines``,
+    for a person's own messages); control and direction-changing characters go; NFC first,
+    because some tokenizers apply it before they look for their special tokens. A marker is broken
+    by a space after its first character.
     """
     text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
-    text = " ".join(text.split())
+    text = text.strip() if keep_lines else " ".join(text.split())
     found = {m for m in (*_ALWAYS, *markers) if len(m.strip()) > 1}
     pattern = re.compile("|".join(re.escape(m) for m in sorted(found, key=len, reverse=True)))
     while pattern.search(text):  # breaking one marker can leave another that overlapped it

@@ -1,4 +1,8 @@
-"""Word documents (.docx): paragraphs, tables and inline pictures in reading order."""
+"""Word documents (.docx): all text in reading order, and inline pictures.
+
+python-docx leaves out content controls, tracked insertions, text boxes and nested tables, so the
+paragraphs are taken from the XML itself.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +14,40 @@ from typing import Any
 
 import docx
 from docx.oxml.ns import qn
-from docx.table import Table
-from docx.text.paragraph import Paragraph
+from lxml import etree
 
 from ragvis.documents.model import Document, Figure, Heading, Page, storable, title_from_name
 from ragvis.errors import BadFile
 from ragvis.media import images
 
 MAX_UNPACKED = 512 * 2**20  # bytes a .docx may unpack to
+# Deleted text, and the copy of a drawing that old readers are given.
+_COMPATIBILITY = "http://schemas.openxmlformats.org/markup-compatibility/2006"
+_SKIPPED = {qn("w:del"), qn("w:moveFrom"), f"{{{_COMPATIBILITY}}}Fallback"}
+_BREAKS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n"}
+_NOTES = ("footnotes", "endnotes")
 
 
 def read(path: Path) -> Document:
-    """The document as one page, with its inline pictures."""
+    """The document as one page, with its inline pictures; headers and notes come last."""
     _refuse_bombs(path)
     document = docx.Document(str(path))
-    lines: list[str] = []
+    styles = {s.style_id: (s.name or "").lower() for s in document.styles}
+    text = ""
+    pieces: list[str] = []
     headings: list[Heading] = []
     length = 0
-    for block in document.iter_inner_content():
-        text = storable(_text_of(block))
-        if text.strip() and _is_heading(block):
-            headings.append(Heading(length, " ".join(text.split())))
-        lines.append(text + "\n\n")
-        length += len(lines[-1])
+    for root in _roots(document):
+        for paragraph in root.iter(qn("w:p")):
+            text = "" if _is_skipped(paragraph) else storable(_text_of(paragraph))
+            if text.strip() and _style(paragraph, styles).startswith(("heading", "title")):
+                headings.append(Heading(length, " ".join(text.split())))
+            pieces.append(text + _ending(paragraph) if text.strip() else "")
+            length += len(pieces[-1])
     own = storable(document.core_properties.title or "").strip()
     title = own or (headings[0].title if headings else title_from_name(path))
     return Document(
-        title, (Page(None, "".join(lines), tuple(headings)),), tuple(_figures(document))
+        title, (Page(None, "".join(pieces), tuple(headings)),), tuple(_figures(document))
     )
 
 
@@ -50,17 +61,49 @@ def _refuse_bombs(path: Path) -> None:
         raise BadFile(f"unpacks to over {MAX_UNPACKED // 2**20} MiB")
 
 
-def _text_of(block: Paragraph | Table) -> str:
-    if isinstance(block, Paragraph):
-        return str(block.text)
-    rows = (" | ".join(" ".join(cell.text.split()) for cell in row.cells) for row in block.rows)
-    return "\n".join(rows)
+def _roots(document: Any) -> Iterator[Any]:
+    """The XML trees that hold text: the body, headers and footers, notes."""
+    yield document.element.body
+    for section in document.sections:
+        for part in (section.header, section.footer):
+            if not part.is_linked_to_previous:
+                yield part._element
+    for relation in document.part.rels.values():
+        if not relation.is_external and relation.reltype.endswith(_NOTES):
+            parser = etree.XMLParser(resolve_entities=False, no_network=True)
+            yield etree.fromstring(relation.target_part.blob, parser)
 
 
-def _is_heading(block: Paragraph | Table) -> bool:
-    if not isinstance(block, Paragraph) or block.style is None:
-        return False
-    return (block.style.name or "").lower().startswith(("heading", "title"))
+def _is_skipped(paragraph: Any) -> bool:
+    return any(ancestor.tag in _SKIPPED for ancestor in paragraph.iterancestors())
+
+
+def _text_of(paragraph: Any) -> str:
+    """Its runs' text, those of inner paragraphs (text boxes) left to themselves."""
+    words = []
+    stack = list(reversed(paragraph))
+    while stack:
+        node = stack.pop()
+        if node.tag == qn("w:t"):
+            words.append(node.text or "")
+        elif node.tag in _BREAKS:
+            words.append(_BREAKS[node.tag])
+        elif node.tag not in _SKIPPED and node.tag != qn("w:p"):
+            stack.extend(reversed(node))
+    return "".join(words)
+
+
+def _ending(paragraph: Any) -> str:
+    """Cells of a row stay on one line; everything else is a paragraph."""
+    cell = next(paragraph.iterancestors(qn("w:tc")), None)
+    if cell is None:
+        return "\n\n"
+    return "\n" if cell.getnext() is None else " | "
+
+
+def _style(paragraph: Any, styles: dict[str, str]) -> str:
+    named = paragraph.find(f"{qn('w:pPr')}/{qn('w:pStyle')}")
+    return styles.get(named.get(qn("w:val")), "") if named is not None else ""
 
 
 def _figures(document: Any) -> Iterator[Figure]:

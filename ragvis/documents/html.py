@@ -20,7 +20,7 @@ from ragvis.documents.text import decode
 from ragvis.errors import BadFile
 from ragvis.media import images
 
-_HIDDEN = {"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object"}
+_HIDDEN = {"script", "style", "template", "head", "iframe"}
 _BLOCKS = frozenset(
     "address article aside blockquote dd div dl dt fieldset figcaption figure footer form h1 h2 h3 "
     "h4 h5 h6 header hr li main nav ol p pre section table tr ul br".split()

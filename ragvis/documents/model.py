@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ragvis.media.images import Picture
 
 MAX_TEXT = 64 * 2**20  # characters taken from one document
+MAX_TITLE = 200  # characters
 # Lone surrogates cannot be stored as UTF-8, and NUL ends a string in too many places.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -58,6 +59,11 @@ class Document:
 def storable(text: str) -> str:
     """The same text, as long, with what cannot be stored replaced by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
+
+
+def short(title: str) -> str:
+    """A title that can stand before every passage of its document."""
+    return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…"
 
 
 def title_from_name(path: Path) -> str:

@@ -7,6 +7,7 @@ cut off to fit. Counting is the encoder's own, so what is embedded is what is st
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +18,7 @@ Span = tuple[int, int]
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 # Where a text may be cut, best first: each pattern ends where the next piece begins.
-_BLOCK_ENDS = re.compile(r"\n[ \t]*\n\s*|\n(?=[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S)")
+_BLOCK_ENDS = re.compile(r"\n[ \t]*\r?\n\s*|\n(?=[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S)")
 _FINER_ENDS = (
     re.compile(r"\n+"),
     re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])"),
@@ -128,5 +129,6 @@ def _split(text: str, span: Span, ends: re.Pattern[str]) -> list[Span]:
 
 
 def _section_at(headings: Sequence[Heading], starts: list[int], span: Span) -> str:
-    before = [h for h, start in zip(headings, starts, strict=True) if start < span[1]]
-    return before[-1].title if before else ""
+    """The title of the last heading that starts before the span ends."""
+    before = bisect_left(starts, span[1])
+    return headings[before - 1].title if before else ""

@@ -38,8 +38,13 @@ def read(path: Path) -> Document:
     seen: set[str] = set()
     length = 0
     for i in range(len(pdf)):
-        page = pdf[i]
-        text = _text_of(page)
+        try:
+            page = pdf[i]
+            text = _text_of(page)
+        except pdfium.PdfiumError as error:
+            # one page that cannot be read does not cost the others
+            figures.append(Figure(next(ordinals), partial(_refuse, str(error)), page=i + 1))
+            continue
         pages.append(Page(i + 1, text))
         if text.strip():
             figures.extend(_embedded(pdf, page, i, ordinals, seen))
@@ -86,16 +91,19 @@ def _embedded(
 ) -> Iterator[Figure]:
     """The page's pictures, each distinct one once a document: headers repeat their logo."""
     for k, image in enumerate(_images(page)):
-        width, height = image.get_px_size()
-        if min(width, height) < MIN_SIDE or width * height > MAX_PIXELS:
+        try:
+            width, height = image.get_px_size()
+            if min(width, height) < MIN_SIDE or width * height > MAX_PIXELS:
+                continue
+            key = hashlib.sha256(bytes(image.get_data())).hexdigest()
+            left, bottom, right, top = (round(float(v), 2) for v in image.get_bounds())
+        except pdfium.PdfiumError as error:
+            yield Figure(next(ordinals), partial(_refuse, str(error)), page=i + 1)
             continue
-        key = hashlib.sha256(bytes(image.get_data())).hexdigest()
-        if key in seen:
-            continue
-        seen.add(key)
-        left, bottom, right, top = (round(float(v), 2) for v in image.get_bounds())
-        box: Box = (left, bottom, right, top)
-        yield Figure(next(ordinals), partial(_extract, pdf, i, k), page=i + 1, bbox=box)
+        if key not in seen:
+            seen.add(key)
+            box: Box = (left, bottom, right, top)
+            yield Figure(next(ordinals), partial(_extract, pdf, i, k), page=i + 1, bbox=box)
 
 
 def _images(page: pdfium.PdfPage) -> list[pdfium.PdfImage]:
@@ -104,12 +112,18 @@ def _images(page: pdfium.PdfPage) -> list[pdfium.PdfImage]:
 
 
 def _extract(pdf: pdfium.PdfDocument, i: int, k: int) -> images.Picture:
-    page = pdf[i]
-    image = _images(page)[k]
-    return images.from_rgba_array(lambda: image.get_bitmap(render=False).to_pil())
+    return images.rendered(lambda: _images(pdf[i])[k].get_bitmap(render=False).to_pil())
 
 
 def _render(pdf: pdfium.PdfDocument, i: int) -> images.Picture:
-    page = pdf[i]
-    scale = RENDER_SIDE / max(*page.get_size(), 1.0)
-    return images.from_rgba_array(lambda: page.render(scale=min(scale, 4.0)).to_pil())
+    def draw() -> images.Picture:
+        page = pdf[i]
+        scale = RENDER_SIDE / max(*page.get_size(), 1.0)
+        picture: images.Picture = page.render(scale=min(scale, 4.0)).to_pil()
+        return picture
+
+    return images.rendered(draw)
+
+
+def _refuse(reason: str) -> images.Picture:
+    raise BadFile(f"broken PDF page or picture: {reason}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from pathlib import Path
 
 from charset_normalizer import from_bytes
@@ -10,10 +11,19 @@ from charset_normalizer import from_bytes
 from ragvis.documents.model import MAX_TEXT, Document, Heading, Page, storable, title_from_name
 from ragvis.errors import BadFile
 
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_ATX = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
-_SETEXT = re.compile(r"^(?=\S)(?![-*+>] )([^\n]{1,200})\n(?:={3,}|-{3,})[ \t]*$", re.MULTILINE)
-_FENCE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
+_BOMS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),  # begins as UTF-16's does, so it is looked for first
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_FEW_BAD = 0.01  # share of undecodable characters at which a text is still UTF-8, a little torn
+_ATX = re.compile(r"^ {0,3}#{1,6}[ \t]+([^\r\n]+)", re.MULTILINE)
+_SETEXT = re.compile(
+    r"^(?=\S)(?![-*+>] )([^\r\n]{1,200})\r?\n(?:={3,}|-{3,})[ \t]*\r?$", re.MULTILINE
+)
+_FENCE = re.compile(r"^ {0,3}(```|~~~)", re.MULTILINE)
 _MARKDOWN = {".md", ".markdown"}
 
 
@@ -45,22 +55,38 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        best = from_bytes(data[: 2**20]).best()
+        torn = data.decode("utf-8", "replace")
+    if torn.count("\ufffd") <= _FEW_BAD * len(torn):
+        return torn
+    best = from_bytes(data[: 2**20]).best()
     if best is None:
         raise BadFile("text in no known encoding")
     return data.decode(best.encoding, "replace")
 
 
 def _headings(text: str) -> tuple[Heading, ...]:
-    fences = [m.span() for m in _FENCE.finditer(text)]
-    found = [*_ATX.finditer(text), *_SETEXT.finditer(text)]
-    kept = [m for m in found if not any(a <= m.start() < b for a, b in fences)]
-    return tuple(Heading(m.start(), m[1].strip()) for m in sorted(kept, key=lambda m: m.start()))
+    found = [(m.start(), m[1].strip(" \t#")) for m in _ATX.finditer(text)]
+    found += [(m.start(), m[1].strip()) for m in _SETEXT.finditer(text)]
+    fences = _fence_lines(text)
+    # An odd number of fence lines before it means that a line stands inside a code block.
+    kept = [(at, title) for at, title in found if title and not bisect_right(fences, at) % 2]
+    return tuple(Heading(at, title) for at, title in sorted(kept))
+
+
+def _fence_lines(text: str) -> list[int]:
+    """Where code blocks open and close, in turn; one kind of fence does not close the other."""
+    places: list[int] = []
+    opened = ""
+    for match in _FENCE.finditer(text):
+        if opened in ("", match[1]):
+            opened = "" if opened else match[1]
+            places.append(match.start())
+    return places
 
 
 def _first_line_title(text: str) -> str | None:
     """A short first line that stands alone is how people title a plain note."""
-    match = re.match(r"\s*([^\n]{3,80})\n[ \t]*(?:\n|={3,}|-{3,})", text)
+    match = re.match(r"\s*([^\r\n]{3,80})\r?\n[ \t]*(?:\r?\n|={3,}|-{3,})", text)
     if match is None or match[1].rstrip().endswith((".", ",", ";")):
         return None
     return match[1].strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ragvis import config
 from ragvis._lazy import require
 from ragvis._quiet import quiet
 from ragvis.errors import ModelError, ModelUnavailable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ragvis.encoder import Vectors
     from ragvis.media.images import Picture
 
+_LONG_RUN = re.compile(r"\S{64}(?=\S)")
 _BATCH = {"cuda": 128, "cpu": 32}
 
 
@@ -41,10 +42,11 @@ class ClipEncoder:
         self._preprocess = preprocess
         self._tokenizer = tokenizer
         # Hugging Face text towers mask padding, so they need not be padded to full length
-        self._trims = hasattr(getattr(model, "text", None), "pooler")
+        masks = hasattr(getattr(model, "text", None), "pooler")
+        self._padding = model.text.config.pad_token_id if masks else None
         context = int(getattr(tokenizer, "context_length", None) or model.context_length)
         self.max_tokens = context - 2  # one token opens the text, one ends it
-        self.dim = int(self.encode_texts(["dim"]).shape[1])
+        self.dim = int(self._encode_text_batch(["width"]).shape[1])
 
     @classmethod
     def load(cls, name: str, tell: Callable[[str], None]) -> ClipEncoder:
@@ -61,25 +63,22 @@ class ClipEncoder:
                 return cls(name, model, preprocess, tokenizer)
         # open_clip lets RuntimeError, OSError, KeyError and the hub's own errors through
         except Exception as error:
-            raise _explain(name, error) from error
+            raise hub.explain("encoder", name, error) from error
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, dim) float32, unit rows. Longer texts than ``max_tokens`` are the caller's bug."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        out = np.empty((len(texts), self.dim if texts and hasattr(self, "dim") else 0), np.float32)
+        out = np.empty((len(texts), self.dim), np.float32)
         for start in range(0, len(order), _BATCH[self.device]):
             rows = order[start : start + _BATCH[self.device]]
-            encoded = self._encode_text_batch([texts[i] for i in rows])
-            if out.shape[1] != encoded.shape[1]:
-                out = np.empty((len(texts), encoded.shape[1]), np.float32)
-            out[rows] = encoded
+            out[rows] = self._encode_text_batch([texts[i] for i in rows])
         return out
 
     @torch.inference_mode()
     def _encode_text_batch(self, texts: list[str]) -> Vectors:
-        tokens = self._tokenizer(texts)  # (n, context) int64
-        if self._trims:
-            tokens = tokens[:, : int((tokens != 0).sum(1).max())]
+        tokens = self._tokenizer([_breakable(t) for t in texts])  # (n, context) int64
+        if self._padding is not None:
+            tokens = tokens[:, : int((tokens != self._padding).sum(1).max())]
         vectors = self._model.encode_text(tokens.to(self.device))
         return _unit_rows(vectors)
 
@@ -96,6 +95,7 @@ class ClipEncoder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the special ones."""
+        texts = [_breakable(t) for t in texts]
         inner = getattr(self._tokenizer, "tokenizer", None)
         if inner is None:
             return [len(self._tokenizer.encode(text)) for text in texts]
@@ -103,6 +103,11 @@ class ClipEncoder:
             return []
         with quiet():  # texts over the limit are what we are asking about
             return [len(ids) for ids in inner(list(texts), add_special_tokens=False).input_ids]
+
+
+def _breakable(text: str) -> str:
+    """WordPiece takes a run of over 100 characters for one unknown word: give it shorter ones."""
+    return _LONG_RUN.sub(r"\g<0> ", text)
 
 
 def _unit_rows(vectors: torch.Tensor) -> Vectors:
@@ -150,14 +155,3 @@ def _absolute_text_tower(folder: Path) -> dict[str, dict[str, Any]]:
         return {}
     place = {"hf_model_name": str((folder / inside).resolve()), "hf_model_pretrained": False}
     return {"text_cfg": {**text, **place}}
-
-
-def _explain(name: str, error: Exception) -> ModelError:
-    reason = " ".join(str(error).split())[:300]
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        return ModelError(f"the GPU has no room for the encoder {name}", "Free it, or use pocket.")
-    if config.offline():
-        hint = f"Run once, online: ragvis models get {name}"
-        return ModelUnavailable(f"the encoder {name} is not on this machine, and offline", hint)
-    hint = "Check the name and the network; --encoder pocket needs neither."
-    return ModelUnavailable(f"the encoder {name} could not be loaded: {reason}", hint)

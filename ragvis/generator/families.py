@@ -37,7 +37,9 @@ def family_of(config: Any, name: str, tokens: frozenset[str]) -> Family:
             f"Known kinds: {', '.join(MODEL_TYPES)}; original-layout checkpoints have "
             "`llava-hf/…` twins.",
         )
-    template = getattr(config, "ragvis_template", None) or _template(config, name.lower(), tokens)
+    template = getattr(config, "ragvis_template", None) or _template(
+        config, _last_part(name), tokens
+    )
     limit = int(getattr(config.text_config, "max_position_embeddings", 0) or 4096)
     return Family(template, _pixels(template, config.model_type), min(limit, _LONGEST))
 
@@ -57,6 +59,11 @@ def _template(config: Any, name: str, tokens: frozenset[str]) -> str:
     if "-v0" in name or "_v0" in name:
         return "v0"
     return "vicuna_v1"
+
+
+def _last_part(name: str) -> str:
+    """Folders above a checkpoint say nothing of it."""
+    return name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1].lower()
 
 
 def _pixels(template: str, model_type: str) -> int:

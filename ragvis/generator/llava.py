@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,15 +17,14 @@ from transformers import (
     TextIteratorStreamer,
 )
 
-from ragvis import config as settings
 from ragvis import conversation
 from ragvis._lazy import require
 from ragvis._quiet import quiet
 from ragvis.composer import PromptSpec
-from ragvis.errors import ModelError, ModelUnavailable, RagvisError, UsageError
+from ragvis.errors import ModelError, RagvisError, UsageError
 from ragvis.generator import processors
 from ragvis.generator.families import Family, family_of
-from ragvis.generator.sampling import Sampling
+from ragvis.generator.sampling import Sampling, Usage
 from ragvis.models import hub, registry
 from ragvis.types import ModelInfo
 
@@ -35,14 +35,6 @@ QUANTIZATIONS = ("8bit", "4bit", "none")
 # bitsandbytes would quantize the tower and the connector too; the official code keeps them.
 # Naming any module replaces the default list, so lm_head is named again.
 KEPT_WHOLE = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
-
-
-@dataclass(slots=True)
-class Usage:
-    """Tokens of the last answer."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
 
 
 class LlavaGenerator:
@@ -57,7 +49,7 @@ class LlavaGenerator:
         self._tokenizer = processor.tokenizer
         self._image_token = int(processor.image_token_id)
         # SmolLM2's and Qwen's prompts spell their first token out; Llama's tokenizer adds it.
-        style = conversation.template(family.template).style
+        style = conversation.find_template(family.template).style
         self._add_special = style != "chatml"
 
     @classmethod
@@ -77,18 +69,18 @@ class LlavaGenerator:
         try:
             with quiet():
                 config = AutoConfig.from_pretrained(where)
-                if template is not None:
-                    conversation.template(template)
-                    config.ragvis_template = template
                 processor = processors.build(where, config)
                 tokens = frozenset(_special_tokens(processor.tokenizer))
                 family = family_of(config, name, tokens)
+                if template is not None:
+                    conversation.find_template(template)  # refuses an unknown one
+                    family = replace(family, template=template)
                 model = _load_model(where, config, quantization, lora)
         except RagvisError:
             raise
         # transformers, bitsandbytes, peft and the hub each have errors of their own
         except Exception as error:
-            raise _explain(name, error) from error
+            raise hub.explain("model", name, error) from error
         revision = getattr(config, "_commit_hash", None) or "local"
         info = ModelInfo(name, revision, quantization, str(model.device))
         return cls(model, processor, family, info)
@@ -119,12 +111,13 @@ class LlavaGenerator:
         """
         inputs = self._inputs(prompt, pictures)
         if sampling.num_beams > 1:
-            yield self._whole(inputs, sampling)
+            with _failing():
+                yield self._whole(inputs, sampling)
             return
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         run = _Run(self, inputs, sampling, streamer)
         run.start()
-        stop = _StopText(conversation.template(self.family.template).stop)
+        stop = _StopText(conversation.find_template(self.family.template).stop)
         try:
             for piece in streamer:
                 yield from stop.feed(piece)
@@ -147,7 +140,7 @@ class LlavaGenerator:
     def _whole(self, inputs: Any, sampling: Sampling) -> str:
         ids = self._generate(inputs, sampling)
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
-        stop = _StopText(conversation.template(self.family.template).stop)
+        stop = _StopText(conversation.find_template(self.family.template).stop)
         return "".join([*stop.feed(text), *stop.finish()])
 
     @torch.inference_mode()
@@ -155,17 +148,16 @@ class LlavaGenerator:
         """New token ids (n,), and their count in ``usage``."""
         if sampling.seed is not None:
             torch.manual_seed(sampling.seed)
-        stops = list(conversation.template(self.family.template).stop)
+        stops = list(conversation.find_template(self.family.template).stop)
         if stops:
             more |= {"stop_strings": stops, "tokenizer": self._tokenizer}
-        with quiet():
-            out = self._model.generate(
-                **inputs,
-                **sampling.to_generate(),
-                **more,
-                suppress_tokens=[self._image_token],
-                pad_token_id=self._tokenizer.pad_token_id or self._eos(),
-            )
+        out = self._model.generate(
+            **inputs,
+            **sampling.to_generate(),
+            **more,
+            suppress_tokens=[self._image_token],
+            pad_token_id=self._tokenizer.pad_token_id or self._eos(),
+        )
         new: torch.Tensor = out[0, inputs["input_ids"].shape[1] :]
         self.usage = Usage(self.usage.prompt_tokens, len(new))
         return new
@@ -202,12 +194,23 @@ class _Run(threading.Thread):
         self.join()
 
     def raise_error(self) -> None:
-        if isinstance(self._error, torch.cuda.OutOfMemoryError):
-            hint = "Ask with fewer sources (-k 2), quantize (--quantize 4bit), or use pocket."
-            raise ModelError("the GPU ran out of memory", hint) from self._error
         if self._error is not None:
-            reason = " ".join(str(self._error).split())[:300]
-            raise ModelError(f"the model failed: {reason}") from self._error
+            with _failing():
+                raise self._error
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Raises:
+    ModelError: for whatever the model or the GPU raises.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        hint = "Ask with fewer sources (-k 2), quantize (--quantize 4bit), or use pocket."
+        raise ModelError("the GPU ran out of memory", hint) from error
+    except Exception as error:
+        raise ModelError(f"the model failed: {' '.join(str(error).split())[:300]}") from error
 
 
 class _StopWhen(StoppingCriteria):  # type: ignore[misc]
@@ -288,15 +291,3 @@ def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
 
 def _special_tokens(tokenizer: Any) -> list[str]:
     return sorted({str(t.content) for t in tokenizer.added_tokens_decoder.values()})
-
-
-def _explain(name: str, error: Exception) -> ModelError:
-    reason = " ".join(str(error).split())[:300]
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        hint = "Try --quantize 4bit, a smaller model, or -m pocket."
-        return ModelError(f"the GPU has no room for {name}", hint)
-    if settings.offline():
-        hint = f"Run once, online: ragvis models get {name}"
-        return ModelUnavailable(f"{name} is not on this machine, and ragvis is offline", hint)
-    hint = "Check the name and the network; -m pocket needs neither."
-    return ModelUnavailable(f"{name} could not be loaded: {reason}", hint)

@@ -40,11 +40,9 @@ class Sampling:
             values: dict[str, Any] = {k: kinds[k](v) for k, v in options.items()}
         except ValueError as error:
             raise UsageError(f"not a number: {error}", "Options take numbers.") from error
-        changed = replace(self, **values)
-        changed._check()
-        return changed
+        return replace(self, **values)
 
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
         ranges = {
             "max_new_tokens": (1, 100_000),
             "temperature": (0, 100),
@@ -67,6 +65,14 @@ class Sampling:
             "do_sample": self.temperature > 0,
             **(drawn if self.temperature > 0 else {}),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 _WHOLE = {"max_new_tokens", "top_k", "num_beams", "seed"}

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float32]
 
 _TEXTS = 256  # passages waiting for the encoder, at most
-_PICTURES = 32  # decoded pictures held in memory, at most
+_PICTURES = 32  # decoded pictures waiting for the encoder, at most
+_PIXELS = 64_000_000  # and their pixels together, three bytes each
 
 
 class Batches:
@@ -48,7 +49,8 @@ class Batches:
         key = hashlib.sha256(pixel_key(picture)).hexdigest()
         if self._is_new(key):
             self._pictures[key] = picture
-            if len(self._pictures) >= _PICTURES:
+            pixels = sum(p.width * p.height for p in self._pictures.values())
+            if len(self._pictures) >= _PICTURES or pixels >= _PIXELS:
                 self._embed_pictures()
         return key
 

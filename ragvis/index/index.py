@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragvis import encoder as encoders
-from ragvis.errors import IndexDamaged, IndexMismatch, UsageError
+from ragvis.errors import IndexDamaged, IndexMismatch, StorageError, UsageError
 from ragvis.index import background as bg
 from ragvis.index.ingest import IndexReport, Ingest, OnFile, Plan, plan
-from ragvis.index.walk import Walk
+from ragvis.index.walk import Walk, is_under
 from ragvis.models import registry
-from ragvis.store.catalog import Catalog, FileRow, ItemRow
+from ragvis.store.catalog import CATALOG, Catalog, FileRow, ItemRow
 from ragvis.store.lock import writer_lock
+from ragvis.store.trouble import sound
 from ragvis.store.vectors import VectorIndex
 from ragvis.types import IndexInfo, Modality
 
@@ -111,16 +113,22 @@ class Index:
             ModelUnavailable: the encoder's weights cannot be had.
         """
         folder = Path(path)
-        if (folder / "catalog.sqlite").is_file():
-            index = cls.open(folder, tell)
-            if encoder is not None:
+        if not (folder / CATALOG).is_file():
+            _check_place(folder)
+            made_by = encoders.load(encoder or registry.default_names(tell)[0], tell)
+            settings = {"encoder": _lasting(made_by.name), "fingerprint": made_by.fingerprint}
+            with writer_lock(folder):
+                if not (folder / CATALOG).is_file():  # another process may have been first
+                    Catalog.create(folder, {**settings, "dim": str(made_by.dim)}).close()
+        index = cls.open(folder, tell)
+        # The name alone is taken at its word here: the weights are compared when they are used.
+        if encoder is not None and _lasting(encoder) != index._catalog.meta()["encoder"]:
+            try:
                 index._check_encoder(encoders.load(encoder, tell))
-            return index
-        made_by = encoders.load(encoder or registry.default_names(tell)[0], tell)
-        settings = {"fingerprint": made_by.fingerprint, "dim": str(made_by.dim)}
-        with writer_lock(folder):
-            catalog = Catalog.create(folder, {"encoder": made_by.name, **settings})
-        return cls(catalog, made_by, tell)
+            except BaseException:
+                index.close()
+                raise
+        return index
 
     def close(self) -> None:
         """Give its files back."""
@@ -164,16 +172,19 @@ class Index:
         Raises:
             UsageError: a path that is neither there nor in the index.
         """
+        with self._guard:
+            known = self._catalog.files()
         walk = Walk.of(paths, self.path)
-        known = self._catalog.files()
         for root in walk.missing:
-            if not any(p == root or p.startswith(root + os.sep) for p in known):
+            if not any(is_under(path, root) for path in known):
                 raise _no_such(root)
         return plan(walk, known)
 
     def preview(self, paths: Iterable[str | Path]) -> IndexReport:
         """What ``add`` would report, by size and time alone. Raises as ``plan``."""
-        return _preview(self.plan(paths), self._catalog.files())
+        work = self.plan(paths)
+        with self._guard:
+            return _preview(work, self._catalog.files())
 
     @staticmethod
     def preview_new(path: str | Path, paths: Iterable[str | Path]) -> IndexReport:
@@ -194,55 +205,72 @@ class Index:
         Raises:
             IndexLocked: another process is writing.
             UsageError: a path that is neither there nor in the index.
+            StorageError: the disk refuses; what was committed before is kept.
         """
-        with writer_lock(self.path), self._writing():
+        with self._writing() as writer:
             work = self.plan(paths)
-            if not work.to_read and not work.to_remove:
-                self._derive()
-                return work.report
-            ingest = Ingest(self._catalog, self.encoder)
-            report = ingest.run(work, self._catalog.files(), on_file or _unseen)
-            self._derive()
-            return report
+            if work.to_read or work.to_remove:
+                Ingest(writer, self.encoder).run(work, writer.files(), on_file or _unseen)
+            self._derive(writer)
+            return work.report
 
     def remove(self, paths: Iterable[str | Path]) -> int:
-        """Forget the files under ``paths`` (the files themselves are untouched); how many."""
-        with writer_lock(self.path), self._writing():
+        """Forget the files under ``paths`` (the files themselves are untouched); how many.
+
+        Raises:
+            IndexLocked, StorageError: as ``add``.
+        """
+        with self._writing() as writer:
             walk = Walk(roots=[os.path.abspath(os.path.expanduser(p)) for p in paths])
-            gone = [p for p in self._catalog.files() if walk.covers(p)]
+            gone = [p for p in writer.files() if walk.covers(p)]
             if gone:
-                with self._catalog.commit():
-                    self._catalog.remove(gone)
-                self._derive()
+                with writer.commit():
+                    writer.remove(gone)
+            self._derive(writer)
             return len(gone)
 
-    def _writing(self) -> _Writing:
-        return _Writing(self)
+    @contextmanager
+    def _writing(self) -> Iterator[Catalog]:
+        """A connection of its own for writing, so that this object's searches go on beside it."""
+        with writer_lock(self.path), closing(Catalog.open(self.path, write=True)) as writer:
+            try:
+                yield writer
+            finally:
+                writer.fold()
 
-    def _derive(self) -> None:
-        """Write the FAISS files and the calibration for the generation as it stands."""
-        view, derived = self._load(), self._catalog.derived()
-        if all(derived.get(m, ("", "", -1))[2] == view.generation for m in MODALITIES):
+    def _derive(self, writer: Catalog) -> None:
+        """Write the FAISS files and the calibration, unless they are there and whole."""
+        view, damaged = self._load(writer)
+        derived = writer.derived()
+        fresh = all(derived.get(m, ("", "", -1))[2] == view.generation for m in MODALITIES)
+        if fresh and not damaged:
             return
-        _, pictures = self._catalog.vectors("image")
+        _, pictures = writer.vectors("image")
         measured = bg.measure(self.encoder, view.vectors, pictures)
-        with self._catalog.commit():
-            self._catalog.set_meta(background=measured)
+        with writer.commit():
+            writer.set_meta(background=measured)
         for modality, index in view.vectors.items():
-            name = f"{modality}.{self._catalog.generation}.faiss"
-            self._catalog.set_derived(modality, name, index.save(self.path / name))
-        for stale in self.path.glob("*.faiss"):
-            if stale.name not in {entry[0] for entry in self._catalog.derived().values()}:
+            name = f"{modality}.{writer.generation}.faiss"
+            writer.set_derived(modality, name, index.save(self.path / name))
+        self._sweep({entry[0] for entry in writer.derived().values()})
+
+    def _sweep(self, wanted: set[str]) -> None:
+        """Older derived files, and what a killed writer left half-written."""
+        for stale in (*self.path.glob("*.faiss"), *self.path.glob("*.part")):
+            if stale.name not in wanted:
                 stale.unlink(missing_ok=True)
 
     # --- reading --------------------------------------------------------------------------
 
-    def view(self) -> View:
-        """The newest committed generation, loaded once and again when a writer commits."""
-        with self._guard:
+    @contextmanager
+    def reading(self) -> Iterator[View]:
+        """One committed generation, for vectors, words and items alike, while it is entered."""
+        with self._guard, self._catalog.snapshot():
             if self._view is None or self._view.generation != self._catalog.generation:
-                self._view = self._load()
-            return self._view
+                self._view, damaged = self._load(self._catalog)
+                for problem in damaged:
+                    self._tell(f"{problem}; rebuilt in memory, and by the next `ragvis index`")
+            yield self._view
 
     def items(self, ids: Iterable[int]) -> dict[int, ItemRow]:
         """Items with their files, by id."""
@@ -260,54 +288,75 @@ class Index:
             return self._catalog.word_coverage(query, ids)
 
     def info(self) -> IndexInfo:
-        """What an answer says of the index it came from."""
-        meta = self._catalog.meta()
-        generation = int(meta["generation"])
-        return IndexInfo(str(self.path), generation, meta["encoder"], meta["fingerprint"])
+        """The newest generation, and the encoder that made the index."""
+        with self._guard, sound(self.path):
+            meta = self._catalog.meta()
+            generation = int(meta["generation"])
+            return IndexInfo(str(self.path), generation, meta["encoder"], meta["fingerprint"])
 
     def status(self) -> IndexStatus:
         """Counts, encoder, size, and the files that could not be read."""
-        info = self.info()
-        errors = {f.shown: f.error for f in self._catalog.files().values() if f.error}
-        size = sum(f.stat().st_size for f in self.path.iterdir() if f.is_file())
-        counts = self._catalog.counts()
+        with self._guard:
+            info = self.info()
+            errors = {f.shown: f.error for f in self._catalog.files().values() if f.error}
+            counts = self._catalog.counts()
         return IndexStatus(
             info.path,
             info.encoder,
             info.fingerprint,
             info.generation,
-            bytes=size,
+            bytes=_size(self.path),
             errors=errors,
             **counts,
         )
 
-    def verify(self) -> None:
-        """Read every page and checksum.
+    def verify(self) -> list[str]:
+        """Read every page and checksum; what is wrong with derived files, which the next ``add``
+        writes anew.
 
         Raises:
-            IndexDamaged: the catalog is broken. Derived files that are wrong are rebuilt by the
-                next ``add``, and never read meanwhile.
+            IndexDamaged: the catalog itself is broken.
         """
-        self._catalog.check()
-        self._load()
+        with self._guard:
+            self._catalog.check()
+            return self._load(self._catalog)[1]
 
-    def _load(self) -> View:
-        with self._catalog.snapshot():
-            meta = self._catalog.meta()
+    def _load(self, catalog: Catalog) -> tuple[View, list[str]]:
+        """The view of a catalog's newest generation, and the derived files that were no good."""
+        damaged: list[str] = []
+        with catalog.snapshot(), sound(self.path):
+            meta = catalog.meta()
             generation = int(meta["generation"])
-            derived = self._catalog.derived()
-            vectors = {m: self._load_vectors(m, generation, derived.get(m)) for m in MODALITIES}
-        return View(generation, vectors, bg.parse(meta.get("background", "{}")))
+            vectors = {m: self._vectors(catalog, m, generation, damaged) for m in MODALITIES}
+            background = bg.parse(meta.get("background", "{}"))
+        return View(generation, vectors, background), damaged
 
-    def _load_vectors(
-        self, modality: Modality, generation: int, derived: tuple[str, str, int] | None
+    def _vectors(
+        self, catalog: Catalog, modality: Modality, generation: int, damaged: list[str]
     ) -> VectorIndex:
-        if derived is not None and derived[2] == generation:
+        name, sha256, made_of = catalog.derived().get(modality, ("", "", -1))
+        if made_of == generation:
             try:
-                return VectorIndex.load(self.path / derived[0], derived[1])
+                return VectorIndex.load(self.path / name, sha256)
             except IndexDamaged as damage:
-                self._tell(f"{damage}; rebuilt from the catalog")
-        return VectorIndex.build(*self._catalog.vectors(modality))
+                damaged.append(str(damage))
+        return VectorIndex.build(*catalog.vectors(modality))
+
+
+def _lasting(encoder: str) -> str:
+    """A folder's name from the root, so that the index can be opened from anywhere."""
+    return str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder that a writer may be working in."""
+    total = 0
+    for file in folder.iterdir():
+        try:
+            total += file.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
 
 
 def _no_such(path: str) -> UsageError:
@@ -321,18 +370,8 @@ def _preview(work: Plan, known: dict[str, FileRow]) -> IndexReport:
     return report
 
 
-class _Writing:
-    """Reads and writes through one read-write connection while it is entered. The read-only one
-    is closed meanwhile: SQLite folds its log into the catalog when the last writer closes last."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-
-    def __enter__(self) -> None:
-        self._index._catalog.close()
-        self._index._catalog = Catalog.open(self._index.path, write=True)
-
-    def __exit__(self, *_: object) -> None:
-        self._index._catalog.close()
-        self._index._catalog = Catalog.open(self._index.path)
-        self._index._view = None
+def _check_place(folder: Path) -> None:
+    """Say that an index cannot be made there before an encoder is loaded for it."""
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise StorageError(f"no index can be made in {folder}", "Choose another folder with -i.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragvis import documents
+from ragvis.documents.model import short
 from ragvis.documents.passages import Cutter
 from ragvis.errors import BadFile
 from ragvis.index.batches import Batches
@@ -64,7 +65,13 @@ def plan(walk: Walk, known: dict[str, FileRow]) -> Plan:
     to_read = []
     for path, found in walk.found.items():
         row = known.get(path)
-        if row is not None and _same_stat(row, found.stat) and row.shown == found.shown:
+        # A row without a hash could not even be opened: that may be over by now.
+        if (
+            row is not None
+            and row.sha256
+            and _same_stat(row, found.stat)
+            and (row.shown == found.shown)
+        ):
             if row.error:
                 report.bad[found.shown] = row.error
             else:
@@ -94,10 +101,11 @@ class Ingest:
         self._encoder = encoder
         self._batches = Batches(encoder, catalog)
         self._limit = min(PASSAGE_TOKENS, encoder.max_tokens)
+        self._report = IndexReport()
 
     def run(self, work: Plan, known: dict[str, FileRow], on_file: OnFile) -> IndexReport:
         """Read, embed and commit; stopping at any point keeps what was committed."""
-        report = work.report
+        report = self._report = work.report
         if work.to_remove:
             with self._catalog.commit():
                 self._catalog.remove(work.to_remove)
@@ -147,8 +155,8 @@ class Ingest:
             if before is not None and before.sha256 == row.sha256 and not before.error:
                 return _Read(row, touched=True)
             document = documents.read(Path(found.path))
-            row = replace(row, title=document.title)
-            items = [*self._passages(document), *self._figures(document)]
+            row = replace(row, title=short(document.title))
+            items = [*self._passages(document), *self._figures(found, document)]
             if not items:
                 raise BadFile("nothing to index in it")
         except BadFile as error:
@@ -156,7 +164,7 @@ class Ingest:
         return _Read(row, items)
 
     def _passages(self, document: Document) -> Iterator[ItemRow]:
-        opening = self._opening(document.title)
+        opening = self._opening(short(document.title))
         room = self._limit - self._encoder.count_tokens([opening])[0]
         cutter = Cutter(self._encoder.count_tokens, room)
         ordinal = 0
@@ -168,7 +176,7 @@ class Ingest:
                     self._batches.add_text(opening + passage.text),
                     page.number,
                     passage.span,
-                    section=passage.section,
+                    section=short(passage.section),
                     body=passage.text,
                 )
                 ordinal += 1
@@ -180,15 +188,17 @@ class Ingest:
             words.pop()
         return " ".join(words) + ". " if words else ""
 
-    def _figures(self, document: Document) -> Iterator[ItemRow]:
+    def _figures(self, found: Found, document: Document) -> Iterator[ItemRow]:
         alone = len(document.figures) == 1 and not document.pages
         for figure in document.figures:
             try:
                 content = self._batches.add_picture(figure.open())
-            except BadFile:
+            except BadFile as error:
                 if alone:
                     raise
-                continue  # one broken picture does not cost a document its text
+                # one broken picture does not cost a document its text
+                self._report.bad[f"{found.shown}, picture {figure.ordinal + 1}"] = str(error)
+                continue
             caption = figure.caption or ""
             yield ItemRow(
                 "image", figure.ordinal, content, figure.page, None, figure.bbox, body=caption
@@ -214,11 +224,3 @@ def _sha256(path: str) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise BadFile(error.strerror or str(error)) from error
-
-
-def count_by_reason(bad: Iterable[str]) -> dict[str, int]:
-    """How many files were not read for each reason, most frequent first."""
-    counts: dict[str, int] = {}
-    for reason in bad:
-        counts[reason] = counts.get(reason, 0) + 1
-    return dict(sorted(counts.items(), key=lambda pair: -pair[1]))

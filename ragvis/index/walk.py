@@ -46,8 +46,8 @@ class Walk:
 
     def covers(self, path: str) -> bool:
         """Whether a known file lies under the given paths, in a part that could be read."""
-        under = any(_is_under(path, root) for root in self.roots)
-        return under and not any(_is_under(path, t) for t in self.troubles)
+        under = any(is_under(path, root) for root in self.roots)
+        return under and not any(is_under(path, t) for t in self.troubles)
 
     def _visit_root(self, root: str, shown: str, skip: str) -> None:
         try:
@@ -111,7 +111,8 @@ def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def _is_under(path: str, root: str) -> bool:
+def is_under(path: str, root: str) -> bool:
+    """Whether a path is the root or lies below it."""
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
 
 

@@ -6,14 +6,16 @@ between check and use (DNS rebinding) gains nothing; every redirect is checked a
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import os
 import socket
 import ssl
+import threading
 import time
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from ragvis import config
 from ragvis.errors import FetchRefused
@@ -23,6 +25,13 @@ MAX_SECONDS = 30.0
 MAX_REDIRECTS = 4
 _CHUNK = 64 * 1024
 _ALLOW = "RAGVIS_ALLOW_PRIVATE_URLS"
+
+
+# Ranges whose addresses carry an IPv4 address to somewhere that nobody checked.
+_TUNNELS = [
+    ipaddress.IPv6Network(n)
+    for n in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+]
 
 
 def is_url(text: str) -> bool:
@@ -51,7 +60,10 @@ def fetch(url: str, allow_private: bool | None = None) -> bytes:
         answer = _get(_Target.of(url, allow_private), deadline)
         if isinstance(answer, bytes):
             return answer
-        url = urljoin(url, answer)
+        try:
+            url = urljoin(url, answer)
+        except ValueError as error:
+            raise FetchRefused(f"{url} redirects to no URL: {error}") from error
     raise FetchRefused(f"{url}: more than {MAX_REDIRECTS} redirects")
 
 
@@ -65,7 +77,10 @@ class _Target:
 
     @classmethod
     def of(cls, url: str, allow_private: bool) -> _Target:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise FetchRefused(f"{url!r} is not a URL: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise FetchRefused(f"{url!r} is not an http(s) URL")
         try:
@@ -93,16 +108,21 @@ def _public_address(host: str, port: int, allow_private: bool) -> str:
 def _is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.split("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is not None:
-            return inner.is_global and ip.ipv4_mapped is not None
+        if ip.ipv4_mapped:
+            ip = ip.ipv4_mapped
+        elif any(ip in network for network in _TUNNELS):
+            return False
     return ip.is_global and not ip.is_multicast
 
 
 def _get(target: _Target, deadline: float) -> bytes | str:
     """The body, or the address of a redirect."""
     connection = _connect(target, deadline)
-    path = (target.url.path or "/") + (f"?{target.url.query}" if target.url.query else "")
+    path = quote(target.url.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    path += f"?{quote(target.url.query, safe='/%:@!$&()*+,;=~-._?')}" if target.url.query else ""
+    # A timeout is for one read; a server that drips bytes would renew it for ever.
+    stop = threading.Timer(max(0.1, deadline - time.monotonic()), _shut, [connection.sock])
+    stop.start()
     try:
         connection.request("GET", path, headers={"User-Agent": "ragvis", "Accept": "image/*"})
         response = connection.getresponse()
@@ -114,7 +134,13 @@ def _get(target: _Target, deadline: float) -> bytes | str:
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise FetchRefused(f"{target.url.geturl()} cannot be fetched: {error}") from error
     finally:
+        stop.cancel()
         connection.close()
+
+
+def _shut(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # closed already: there is nothing left to stop
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def _connect(target: _Target, deadline: float) -> http.client.HTTPConnection:
@@ -133,7 +159,6 @@ def _connect(target: _Target, deadline: float) -> http.client.HTTPConnection:
 
 def _read(response: http.client.HTTPResponse, target: _Target, deadline: float) -> bytes:
     body = bytearray()
-    # read1 returns what has come, so a server that drips bytes still meets the deadline
     while chunk := response.read1(_CHUNK):
         body += chunk
         if len(body) > MAX_BYTES:

@@ -15,8 +15,9 @@ from ragvis.errors import BadFile
 
 Picture: TypeAlias = Image.Image
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_THINNEST = 10  # long side over short side
+_LONGEST_THIN = 4096  # pixels
 MAX_FRAMES = 500  # pages read from one multi-page TIFF
 
 
@@ -34,7 +35,7 @@ def open_picture(source: Path | bytes, frame: int = 0) -> Picture:
         if frame:
             image.seek(frame)
         image.load()
-        return _upright_rgb(image)
+        return upright_rgb(image)
 
 
 def frame_count(source: Path | bytes) -> int:
@@ -54,14 +55,14 @@ def pixel_key(picture: Picture) -> bytes:
     return b"%dx%d:" % picture.size + picture.tobytes()
 
 
-def from_rgba_array(render: Callable[[], Picture]) -> Picture:
+def rendered(render: Callable[[], Picture]) -> Picture:
     """Run a foreign renderer and bring its picture to RGB.
 
     Raises:
         BadFile: it failed.
     """
     with _as_bad_file():
-        return _upright_rgb(render())
+        return upright_rgb(render())
 
 
 def save_png(picture: Picture) -> bytes:
@@ -87,8 +88,6 @@ def _as_bad_file() -> Iterator[None]:
         yield
     except BadFile:
         raise
-    except FileNotFoundError:
-        raise
     # Decoders of hostile bytes raise whatever they stumble over, SyntaxError included.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -97,15 +96,29 @@ def _as_bad_file() -> Iterator[None]:
         raise BadFile(reason) from error
 
 
-def _upright_rgb(image: Image.Image) -> Picture:
+def upright_rgb(image: Image.Image) -> Picture:
+    """Turned by its EXIF, transparency on white, mode RGB, never thinner than 1:10."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         image = _eight_bit(image)
     if "A" in image.getbands() or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+        image = Image.alpha_composite(white, rgba)
+    return _widened(image.convert("RGB"))
+
+
+def _widened(image: Image.Image) -> Picture:
+    """Encoders scale the short side to their size: one pixel by 30,000 would become gigabytes."""
+    short, long = sorted(image.size)
+    if long <= _THINNEST * short:
+        return image
+    if long > _LONGEST_THIN:
+        scale = _LONGEST_THIN / long
+        image = image.resize([max(1, round(side * scale)) for side in image.size])
+    width, height = image.size
+    least = -(-max(width, height) // _THINNEST)
+    return ImageOps.pad(image, (max(width, least), max(height, least)), color="white")
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

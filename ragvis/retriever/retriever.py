@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ragvis.errors import UsageError
-from ragvis.index import Index, View
+from ragvis.index import Index, QueryKind, View
 from ragvis.retriever.fusion import merge, reciprocal_rank
 from ragvis.store.catalog import ItemRow
 from ragvis.types import Hit, Modality
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _CANDIDATES = 64  # of each ranking, at least
 SAME_PICTURE = 0.95  # cosine above which two pictures are one picture, re-encoded or resized
-QueryKind = Literal["text", "image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class Ranked:
 
     passages: list[Hit]
     images: list[Hit]
+    generation: int  # of the index that was searched
 
 
 class Retriever:
@@ -75,6 +75,8 @@ class Retriever:
         """
         if k < 1:
             raise UsageError("k must be at least 1")
+        if modality not in ("any", "text", "image"):
+            raise UsageError(f"unknown modality {modality!r}", "One of: any, text, image.")
         ranked = self.rank(self.query(query, [image] if image is not None else []), k)
         if modality == "text":
             return ranked.passages[:k]
@@ -103,27 +105,28 @@ class Retriever:
 
     def _fitting(self, text: str) -> str:
         """A query longer than the encoder reads keeps its end, where questions are asked."""
-        words = text.split()
-        while len(words) > 1 and self.index.encoder.count_tokens([" ".join(words)])[0] > (
-            limit := self.index.encoder.max_tokens
-        ):
-            words = words[max(1, len(words) - limit) if len(words) > limit else 1 :]
+        encoder = self.index.encoder
+        words = text.split()[-encoder.max_tokens :]
+        while len(words) > 1 and encoder.count_tokens([" ".join(words)])[0] > encoder.max_tokens:
+            words = words[1 + len(words) // 16 :]
         return " ".join(words)
 
     def rank(self, query: Query, k: int) -> Ranked:
         """Hits of each modality for an encoded query, at most ``k`` (at least 1) each."""
-        view = self.index.view()
-        return Ranked(
-            self._rank_modality(view, query, "text", k),
-            self._rank_modality(view, query, "image", k),
-        )
+        with self.index.reading() as view:
+            return Ranked(
+                self._rank_modality(view, query, "text", k),
+                self._rank_modality(view, query, "image", k),
+                view.generation,
+            )
 
     def same_picture(self, query: Query) -> Hit | None:
         """The indexed picture that the query's picture is a copy of, if there is one."""
         if "image" not in query.vectors:
             return None
         only = Query(None, {"image": query.vectors["image"]})
-        best = self._rank_modality(self.index.view(), only, "image", 1)
+        with self.index.reading() as view:
+            best = self._rank_modality(view, only, "image", 1)
         return best[0] if best and best[0].scores["image"] >= SAME_PICTURE else None
 
     def _rank_modality(self, view: View, query: Query, modality: Modality, k: int) -> list[Hit]:

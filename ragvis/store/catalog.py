@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import numpy as np
 from ragvis.errors import IndexDamaged, IndexMismatch, IndexMissing
 from ragvis.store import words
 from ragvis.store.schema import FORMAT, TABLES
+from ragvis.store.trouble import sound, told
 from ragvis.types import Box, Modality
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 CATALOG = "catalog.sqlite"
 _STORED = np.dtype("<f2")
-_IN_CLAUSE = 500  # SQLite's own limit on variables is 999 in old builds
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +69,25 @@ class Catalog:
 
     @classmethod
     def create(cls, folder: Path, settings: dict[str, str]) -> Catalog:
-        """A new, empty catalog. The file appears only when it is whole."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """A new, empty catalog. It appears whole or not at all; hold the writer's lock."""
         file = folder / CATALOG
-        with _told(file):
-            db = _connect(file)
-            db.execute("PRAGMA journal_mode = WAL")
-            meta = {"format": str(FORMAT), "generation": "0", **settings}
-            with _transaction(db):
-                for statement in _statements(TABLES):
-                    db.execute(statement)
-                db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-        return cls(folder, db)
+        part = file.with_suffix(".part")
+        with told(file):
+            folder.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            db = _connect(part)
+            try:
+                meta = {"format": str(FORMAT), "generation": "0", **settings}
+                with _transaction(db):
+                    for statement in _statements(TABLES):
+                        db.execute(statement)
+                    db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            finally:
+                db.close()
+            os.replace(part, file)
+            with closing(_connect(file)) as db:
+                db.execute("PRAGMA journal_mode = WAL")
+        return cls.open(folder, write=True)
 
     @classmethod
     def open(cls, folder: Path, write: bool = False) -> Catalog:
@@ -93,27 +101,38 @@ class Catalog:
         file = folder / CATALOG
         if not file.is_file():
             raise IndexMissing(f"no index in {folder}", f"Make one: ragvis index PATH -i {folder}")
-        with _told(file):
-            db = _connect(file) if write else _connect_readonly(file)
-            catalog = cls(folder, db)
-            found = catalog.meta().get("format", "0")
-        if not found.isdigit() or int(found) == 0:
-            raise IndexDamaged(f"{file} is not a ragvis index", "Remove it and index again.")
-        if int(found) > FORMAT:
-            raise IndexMismatch(
-                f"the index in {folder} has format {found}; this ragvis reads up to {FORMAT}",
-                "Upgrade ragvis: pip install -U ragvis",
-            )
+        with told(file):
+            catalog = cls(folder, _connect(file) if write else _connect_readonly(file))
+        try:
+            catalog._check_format()
+        except BaseException:
+            catalog.close()
+            raise
         return catalog
 
+    def _check_format(self) -> None:
+        found = self.meta().get("format", "0")
+        if not found.isdigit() or int(found) == 0:
+            raise IndexDamaged(f"{self.folder} is not a ragvis index", "Index into another folder.")
+        if int(found) > FORMAT:
+            raise IndexMismatch(
+                f"the index in {self.folder} has format {found}; this ragvis reads up to {FORMAT}",
+                "Upgrade ragvis: pip install -U ragvis",
+            )
+
     def close(self) -> None:
-        """Give the file back; the last one to close folds the write-ahead log into it."""
+        """Give the file back."""
         self._db.close()
+
+    def fold(self) -> None:
+        """Move the write-ahead log into the file, as far as readers allow."""
+        with told(self.folder / CATALOG):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextmanager
     def commit(self) -> Iterator[None]:
         """One generation: everything inside is stored, or nothing is."""
-        with _told(self.folder / CATALOG), _transaction(self._db):
+        with told(self.folder / CATALOG), _transaction(self._db):
             yield
             self._db.execute(
                 "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'"
@@ -121,19 +140,22 @@ class Catalog:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Reads inside see one generation, whatever a writer commits meanwhile."""
-        with _told(self.folder / CATALOG):
+        """Reads inside see one generation, whatever a writer commits meanwhile. Can be nested."""
+        if self._db.in_transaction:
+            yield
+            return
+        with told(self.folder / CATALOG):
             self._db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self._db.execute("COMMIT")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
 
     # --- settings -------------------------------------------------------------------------
 
     def meta(self) -> dict[str, str]:
         """All settings."""
-        with _told(self.folder / CATALOG):
+        with told(self.folder / CATALOG):
             return dict(self._db.execute("SELECT key, value FROM meta").fetchall())
 
     def set_meta(self, **values: str) -> None:
@@ -181,7 +203,7 @@ class Catalog:
 
     def set_derived(self, modality: Modality, file: str, sha256: str) -> None:
         """Note the FAISS file made of the generation as it stands."""
-        with _told(self.folder / CATALOG), _transaction(self._db):
+        with told(self.folder / CATALOG), _transaction(self._db):
             self._db.execute(
                 "INSERT OR REPLACE INTO derived VALUES (?, ?, ?,"
                 " (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'generation'))",
@@ -192,17 +214,17 @@ class Catalog:
 
     def files(self) -> dict[str, FileRow]:
         """Every file by its absolute path."""
-        with _told(self.folder / CATALOG):
+        with told(self.folder / CATALOG), sound(self.folder / CATALOG):
             rows = self._db.execute(f"SELECT {_FILE_COLUMNS} FROM file").fetchall()
-        return {row[0]: FileRow(*row) for row in rows}
+            return {str(row[0]): FileRow(*row) for row in rows}
 
     def items(self, ids: Iterable[int]) -> dict[int, ItemRow]:
         """Items with their files, by id; ids that are gone are left out."""
         found: dict[int, ItemRow] = {}
         wanted = list(ids)
-        with _told(self.folder / CATALOG):
-            for start in range(0, len(wanted), _IN_CLAUSE):
-                part = wanted[start : start + _IN_CLAUSE]
+        with told(self.folder / CATALOG), sound(self.folder / CATALOG):
+            for start in range(0, len(wanted), words.IN_CLAUSE):
+                part = wanted[start : start + words.IN_CLAUSE]
                 marks = ",".join("?" * len(part))
                 rows = self._db.execute(f"{_ITEM_QUERY} WHERE item.id IN ({marks})", part)
                 found |= {row[0]: _item_of(row) for row in rows}
@@ -210,42 +232,38 @@ class Catalog:
 
     def vectors(self, modality: Modality) -> tuple[Ids, Vectors]:
         """All vectors of a modality: ids (n,) int64 ascending, (n, dim) float32 unit rows."""
-        with _told(self.folder / CATALOG):
+        with told(self.folder / CATALOG), sound(self.folder / CATALOG):
             rows = self._db.execute(
                 "SELECT id, vector FROM item WHERE modality = ? ORDER BY id", (modality,)
             ).fetchall()
-        return np.array([r[0] for r in rows], np.int64), self._matrix([r[1] for r in rows])
+            return np.array([r[0] for r in rows], np.int64), self._matrix([r[1] for r in rows])
 
     def known_vectors(self, contents: Iterable[str]) -> dict[str, Vectors]:
         """Vectors already stored for the same embedded content: key -> (dim,) float32."""
-        found: dict[str, Vectors] = {}
-        for content in set(contents):
-            row = self._db.execute(
-                "SELECT vector FROM item WHERE content = ? LIMIT 1", (content,)
-            ).fetchone()
-            if row is not None:
-                found[content] = self._matrix([row[0]])[0]
-        return found
+        query = "SELECT vector FROM item WHERE content = ? LIMIT 1"
+        with told(self.folder / CATALOG):
+            rows = {c: self._db.execute(query, (c,)).fetchone() for c in set(contents)}
+        return {c: self._matrix([row[0]])[0] for c, row in rows.items() if row is not None}
 
     def word_search(self, query: str, modality: Modality, k: int) -> list[tuple[int, float]]:
         """BM25 over text, title, heading and file name: (id, score), best first, higher better."""
-        with _told(self.folder / CATALOG):
+        with told(self.folder / CATALOG):
             return words.search(self._db, query, modality, k)
 
     def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, float]:
         """How much of a query's wording each item has: see ``words.coverage``."""
-        with _told(self.folder / CATALOG):
+        with told(self.folder / CATALOG):
             return words.coverage(self._db, query, ids)
 
     def derived(self) -> dict[str, tuple[str, str, int]]:
         """modality -> (file name, sha256, generation)."""
-        with _told(self.folder / CATALOG):
+        with told(self.folder / CATALOG):
             rows = self._db.execute("SELECT modality, file, sha256, generation FROM derived")
             return {r[0]: (r[1], r[2], r[3]) for r in rows}
 
     def counts(self) -> dict[str, int]:
         """Files, files that could not be read, passages, images."""
-        with _told(self.folder / CATALOG):
+        with told(self.folder / CATALOG):
             files, bad = self._db.execute("SELECT COUNT(*), COUNT(error) FROM file").fetchone()
             by = dict(self._db.execute("SELECT modality, COUNT(*) FROM item GROUP BY modality"))
         return {
@@ -261,7 +279,7 @@ class Catalog:
         Raises:
             IndexDamaged: SQLite finds it broken.
         """
-        with _told(self.folder / CATALOG):
+        with told(self.folder / CATALOG):
             said = self._db.execute("PRAGMA integrity_check").fetchone()[0]
         if said != "ok":
             raise IndexDamaged(f"{self.folder / CATALOG}: {said}", "Remove it and index again.")
@@ -317,11 +335,15 @@ def _connect(file: Path) -> sqlite3.Connection:
 
 
 def _connect_readonly(file: Path) -> sqlite3.Connection:
-    """Read-only; on media that cannot be written, where no writer can be, without locks."""
+    """Read-only; without locks only where no writer can be and no log waits to be read."""
     uri = file.resolve().as_uri() + "?mode=ro"
     try:
         return _opened(uri)
     except sqlite3.OperationalError:
+        log = file.with_name(file.name + "-wal")
+        waiting = log.exists() and log.stat().st_size > 0
+        if waiting or os.access(file.parent, os.W_OK):
+            raise
         return _opened(uri + "&immutable=1")
 
 
@@ -354,16 +376,3 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
-
-
-@contextmanager
-def _told(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        reason = str(error)
-        if isinstance(error, sqlite3.OperationalError) and "malformed" not in reason:
-            hint = "Check the disk's free space and the folder's permissions, then run it again."
-        else:
-            hint = "Remove the index folder and index again; your own files are untouched."
-        raise IndexDamaged(f"{file}: {reason}", hint) from error

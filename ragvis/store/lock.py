@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ragvis.errors import IndexLocked
+from ragvis.store.trouble import told
 
 
 @contextmanager
@@ -21,22 +22,25 @@ def writer_lock(folder: Path) -> Iterator[None]:
     Raises:
         IndexLocked: another process holds it; the message says which.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     note = folder / "writer.json"
     lock = FileLock(folder / "writer.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise IndexLocked(
-            f"another process is writing to {folder} ({_holder(note)})",
-            "Wait until it has finished, or stop it; what it committed is kept.",
-        ) from error
+    with told(note):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise IndexLocked(
+                f"another process is writing to {folder} ({_holder(note)})",
+                "Wait until it has finished, or stop it; what it committed is kept.",
+            ) from error
     try:
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        note.write_text(json.dumps({"pid": os.getpid(), "since": since}), "utf-8")
+        with told(note):
+            note.write_text(json.dumps({"pid": os.getpid(), "since": since}), "utf-8")
         yield
     finally:
-        note.unlink(missing_ok=True)
+        with told(note):
+            note.unlink(missing_ok=True)
         lock.release()
 
 

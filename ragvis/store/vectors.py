@@ -11,12 +11,24 @@ import numpy as np
 
 from ragvis._lazy import require
 from ragvis.errors import IndexDamaged
+from ragvis.store.trouble import told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
     Ids = NDArray[np.int64]
+
+
+def library() -> str:
+    """FAISS' version and what it runs on.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    faiss = require("faiss")
+    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+    return f"{faiss.__version__}, {gpus} GPUs" if gpus else f"{faiss.__version__}, CPU build"
 
 
 class VectorIndex:
@@ -54,11 +66,12 @@ class VectorIndex:
         """Write beside, fsync, rename; returns the sha256 of the bytes."""
         data = require("faiss").serialize_index(self._index).tobytes()
         part = file.with_suffix(".part")
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, file)
+        with told(file):
+            with part.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(part, file)
         return hashlib.sha256(data).hexdigest()
 
     @classmethod

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ragvis.types import Modality
 
+IN_CLAUSE = 500  # SQLite's own limit on variables is 999 in old builds
 # Words that say how something is asked, not what about.
 _STOP = frozenset(
     "a an and are as at be been but by can could did do does for from had has have how i if in is "
@@ -65,10 +66,9 @@ def _counts(db: sqlite3.Connection, found: Sequence[str]) -> list[tuple[str, int
     return [(w, int(db.execute(query, (f'"{w}"',)).fetchone()[0])) for w in found]
 
 
-def _having(db: sqlite3.Connection, word: str, ids: Sequence[int]) -> list[int]:
-    marks = ",".join("?" * len(ids))
-    rows = db.execute(
-        f"SELECT rowid FROM item_words WHERE item_words MATCH ? AND rowid IN ({marks})",
-        (f'"{word}"', *ids),
-    )
-    return [int(row[0]) for row in rows]
+def _having(db: sqlite3.Connection, word: str, ids: Sequence[int]) -> Iterator[int]:
+    for start in range(0, len(ids), IN_CLAUSE):
+        part = ids[start : start + IN_CLAUSE]
+        marks = ",".join("?" * len(part))
+        query = f"SELECT rowid FROM item_words WHERE item_words MATCH ? AND rowid IN ({marks})"
+        yield from (int(row[0]) for row in db.execute(query, (f'"{word}"', *part)))
