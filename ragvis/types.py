@@ -114,6 +114,7 @@ class ModelInfo:
     revision: str
     quantization: str
     device: str
+    engine: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bitsandbytes
 import checkpoints
 import numpy as np
 import peft
@@ -18,7 +22,8 @@ from ragvis import conversation, generator
 from ragvis._quiet import quiet
 from ragvis.composer import Attachment, Room, compose
 from ragvis.errors import ModelError, ModelUnavailable, UsageError
-from ragvis.generator import Sampling
+from ragvis.generator import Sampling, int8
+from ragvis.generator.decode import Decoder
 from ragvis.generator.llava import KEPT_WHOLE, _StopText
 
 SHORT = Sampling(max_new_tokens=6)
@@ -120,6 +125,89 @@ def test_quantized_on_the_cpu(load: Callable[..., Any], family: str, quantize: s
         rows = [m._model(**m._inputs(prompt, [shot])).logits[0, -1].float() for m in (model, whole)]
     # the same model but for rounding: random weights leave 4 bits less agreement
     assert torch.cosine_similarity(*rows, dim=0) > (0.99 if quantize == "8bit" else 0.9)
+
+
+@pytest.mark.parametrize("family", sorted(checkpoints.FAMILIES))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"repetition_penalty": "1.3"},
+        {"temperature": "1.2", "top_k": "20", "top_p": "0.9", "seed": "3"},
+    ],
+)
+def test_our_decoder_writes_what_generate_writes(
+    load: Callable[..., Any], family: str, options: dict[str, str]
+) -> None:
+    model = load(family)
+    inputs = model._inputs("<image>\nWhat is it?", [noise(200, 160)])
+    sampling = Sampling.of({"max_new_tokens": "12", **options})
+    expected = model._generate(inputs, sampling).tolist()
+    decoder = Decoder(model._model)
+    for _ in range(2):  # the second time with a used cache
+        tokens = decoder.tokens(inputs, sampling, model._image_token, model._ends())
+        written = list(tokens)
+        assert written == expected[: len(written)]
+        assert len(written) == 12 or expected[len(written)] in model._ends()
+
+
+@pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
+def test_int8_rows_on_the_cpu(
+    folder_of: Callable[[str], str], load: Callable[..., Any], family: str
+) -> None:
+    model = generator.load(folder_of(family), print, quantize="8bit", engine="int8")
+    linear = [m for m in model._model.modules() if isinstance(m, int8.Int8Linear)]
+    assert len(linear) == 2 * 7  # every projection of both layers, and nothing else
+    assert model.info.engine == "int8"
+    whole = load(family)
+    prompt, shot = "<image>\nWhat?", noise(120, 90)
+    with torch.inference_mode():
+        rows = [m._model(**m._inputs(prompt, [shot])).logits[0] for m in (model, whole)]
+    assert torch.cosine_similarity(*rows, dim=-1).min() > 0.99
+    pieces = list(model.stream(prompt, [shot], SHORT))
+    assert 1 <= model.usage.completion_tokens <= 6
+    assert "".join(pieces) == model._whole(model._inputs(prompt, [shot]), SHORT)
+
+
+def test_int8_rows_are_bitsandbytes_own() -> None:
+    weight = torch.randn(33, 70)
+    weight[3] = 0
+    quantized, scale = int8.quantize_rows(weight)
+    assert quantized.dtype == torch.int8 and quantized.abs().max() == 127
+    assert (quantized * scale[:, None] - weight).abs().max() <= scale.max() / 2 + 1e-6
+    theirs, absmax, _ = bitsandbytes.functional.int8_vectorwise_quant(weight.half())
+    assert torch.allclose(absmax / 127, scale, rtol=1e-3)
+    assert (theirs.int() - quantized.int()).abs().max() <= 1  # they round a float16
+
+
+KERNEL = """
+import torch
+from ragvis.generator import int8
+torch.manual_seed(0)
+for out, width in ((5, 7), (64, 96), (37, 5000)):
+    weight, scale = int8.quantize_rows(torch.randn(out, width))
+    x = torch.randn(1, 1, width)
+    expected = x @ (weight.float() * scale[:, None]).T
+    y = int8.one_row(x, weight, scale)
+    assert y.shape == (1, 1, out)
+    # the interpreter brings the int8 weights to float16, which holds them exactly
+    assert torch.allclose(y, expected, rtol=1e-4, atol=1e-4), (y - expected).abs().max()
+print("equal")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux")
+def test_the_kernel_in_tritons_interpreter() -> None:
+    env = {**os.environ, "TRITON_INTERPRET": "1"}
+    command = [sys.executable, "-c", KERNEL]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.stdout.strip() == "equal", done.stderr
+
+
+def test_engines_are_for_8bit(folder_of: Callable[[str], str]) -> None:
+    for options in ({"quantize": "4bit", "engine": "int8"}, {"quantize": "8bit", "engine": "x"}):
+        with pytest.raises(UsageError, match="engine"):
+            generator.load(folder_of("llava_1_5"), print, **options)
 
 
 def official_preprocessing(picture: Image.Image, side: int) -> Any:

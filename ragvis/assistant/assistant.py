@@ -57,6 +57,7 @@ class Assistant:
         lora: a peft adapter folder for it.
         quantize: "8bit", "4bit", "none", or None for 8bit on CUDA and none elsewhere.
         template: conversation template, where the family's own is not wanted.
+        engine: "int8" or "bitsandbytes" for 8-bit weights, or None for the faster one here.
         tell: takes one-line notices.
     """
 
@@ -68,11 +69,17 @@ class Assistant:
         lora: str | None = None,
         quantize: str | None = None,
         template: str | None = None,
+        engine: str | None = None,
         tell: Tell = _silent,
     ) -> None:
         self.retriever = retriever
         self._name = model
-        self._options = {"lora": lora, "quantize": quantize, "template": template}
+        self._options = {
+            "lora": lora,
+            "quantize": quantize,
+            "template": template,
+            "engine": engine,
+        }
         self._tell = tell
         self._generator: LlavaGenerator | None = None
 

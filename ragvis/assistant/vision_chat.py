@@ -39,7 +39,7 @@ class VisionChat:
     Args:
         model: ``pocket``, a known name, a hub id, a checkpoint folder, or None for this
             machine's default; loaded on first use.
-        lora, quantize, template: as for ``Assistant``.
+        lora, quantize, template, engine: as for ``Assistant``.
         sampling: how answers are drawn unless a call says otherwise.
         system: replaces the template's own system text.
         tell: takes one-line notices.
@@ -52,12 +52,18 @@ class VisionChat:
         lora: str | None = None,
         quantize: str | None = None,
         template: str | None = None,
+        engine: str | None = None,
         sampling: Sampling | None = None,
         system: str | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._name = model
-        self._options = {"lora": lora, "quantize": quantize, "template": template}
+        self._options = {
+            "lora": lora,
+            "quantize": quantize,
+            "template": template,
+            "engine": engine,
+        }
         self._sampling = sampling or Sampling()
         self._system = system
         self._tell = tell

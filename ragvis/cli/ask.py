@@ -38,7 +38,7 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             metavar="KEY VALUE",
             help="Sampling: max_new_tokens, temperature, top_p, top_k, repetition_penalty, "
-            "num_beams, seed.",
+            "num_beams, seed. And `-o engine bitsandbytes` for 8-bit weights.",
         ),
         click.option("--template", metavar="NAME", help="Conversation template, if not its own."),
         click.option("--lora", metavar="DIR", help="A LoRA (peft) folder to merge into the model."),
@@ -102,10 +102,18 @@ def command(
     from ragvis.retriever import Retriever
 
     question = from_stdin(question)
-    sampling = Sampling.of(dict(options))
+    chosen = dict(options)
+    engine = chosen.pop("engine", None)
+    sampling = Sampling.of(chosen)
     with Index.open(index, notice) as opened:
         assistant = Assistant(
-            Retriever(opened), model, lora=lora, quantize=quantize, template=template, tell=notice
+            Retriever(opened),
+            model,
+            lora=lora,
+            quantize=quantize,
+            template=template,
+            engine=engine,
+            tell=notice,
         )
         stream = assistant.stream(question, images, k=k, sampling=sampling)
         if show_prompt:

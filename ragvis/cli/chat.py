@@ -45,12 +45,15 @@ def command(
     from ragvis.generator.sampling import Sampling
     from ragvis.media.source import load_picture
 
+    chosen = dict(options)
+    engine = chosen.pop("engine", None)
     chat = VisionChat(
         model,
         lora=lora,
         quantize=quantize,
         template=template,
-        sampling=Sampling.of(dict(options)),
+        engine=engine,
+        sampling=Sampling.of(chosen),
         system=system,
         tell=notice,
     )

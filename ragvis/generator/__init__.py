@@ -21,6 +21,7 @@ def load(
     lora: str | None = None,
     quantize: str | None = None,
     template: str | None = None,
+    engine: str | None = None,
 ) -> LlavaGenerator:
     """Load a model: ``pocket``, a known name, a hub id, or a checkpoint folder.
 
@@ -30,6 +31,8 @@ def load(
         lora: a peft adapter folder, merged after loading.
         quantize: "8bit", "4bit" or "none"; None means 8bit on a CUDA GPU and none elsewhere.
         template: conversation template; None finds the family's own.
+        engine: what runs 8-bit weights: "int8" (ours) or "bitsandbytes"; None means int8 on CUDA
+            and bitsandbytes elsewhere.
 
     Raises:
         ModelUnavailable: its weights are not here and cannot be had.
@@ -38,4 +41,6 @@ def load(
     """
     from ragvis.generator.llava import LlavaGenerator
 
-    return LlavaGenerator.load(name, tell, lora=lora, quantize=quantize, template=template)
+    return LlavaGenerator.load(
+        name, tell, lora=lora, quantize=quantize, template=template, engine=engine
+    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tokenizers.decoders import DecodeStream
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -22,7 +24,8 @@ from ragvis._lazy import require
 from ragvis._quiet import quiet
 from ragvis.composer import PromptSpec
 from ragvis.errors import ModelError, RagvisError, UsageError
-from ragvis.generator import processors
+from ragvis.generator import int8, processors
+from ragvis.generator.decode import Decoder
 from ragvis.generator.families import Family, family_of
 from ragvis.generator.sampling import Sampling, Usage
 from ragvis.models import hub, registry
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from ragvis.media.images import Picture
 
 QUANTIZATIONS = ("8bit", "4bit", "none")
+INT8, BITSANDBYTES = ENGINES = ("int8", "bitsandbytes")
 # bitsandbytes would quantize the tower and the connector too; the official code keeps them.
 # Naming any module replaces the default list, so lm_head is named again.
 KEPT_WHOLE = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
@@ -47,6 +51,8 @@ class LlavaGenerator:
         self._model = model
         self._processor = processor
         self._tokenizer = processor.tokenizer
+        # int8 weights are ours to decode with; everything else goes through `generate`
+        self._decoder = Decoder(model) if info.engine == INT8 else None
         self._image_token = int(processor.image_token_id)
         # SmolLM2's and Qwen's prompts spell their first token out; Llama's tokenizer adds it.
         style = conversation.find_template(family.template).style
@@ -61,9 +67,11 @@ class LlavaGenerator:
         lora: str | None = None,
         quantize: str | None = None,
         template: str | None = None,
+        engine: str | None = None,
     ) -> LlavaGenerator:
         """See ``ragvis.generator.load``."""
         quantization = _check_quantization(quantize, name)
+        engine = _check_engine(engine, quantization)
         where = registry.resolve_model(name, tell)
         hub.obey_offline()
         try:
@@ -75,14 +83,14 @@ class LlavaGenerator:
                 if template is not None:
                     conversation.find_template(template)  # refuses an unknown one
                     family = replace(family, template=template)
-                model = _load_model(where, config, quantization, lora)
+                model = _load_model(where, config, quantization, engine, lora)
         except RagvisError:
             raise
         # transformers, bitsandbytes, peft and the hub each have errors of their own
         except Exception as error:
             raise hub.explain("model", name, error) from error
         revision = getattr(config, "_commit_hash", None) or "local"
-        info = ModelInfo(name, revision, quantization, str(model.device))
+        info = ModelInfo(name, revision, quantization, str(model.device), engine)
         return cls(model, processor, family, info)
 
     @property
@@ -114,16 +122,34 @@ class LlavaGenerator:
             with _failing():
                 yield self._whole(inputs, sampling)
             return
-        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
-        run = _Run(self, inputs, sampling, streamer)
-        run.start()
+        pieces = self._threaded if self._decoder is None else self._stepwise
         stop = _StopText(conversation.find_template(self.family.template).stop)
-        try:
-            for piece in streamer:
+        with closing(pieces(inputs, sampling)) as coming:
+            for piece in coming:
                 yield from stop.feed(piece)
                 if stop.found:
                     break
-            yield from stop.finish()
+        yield from stop.finish()
+
+    def _stepwise(self, inputs: Any, sampling: Sampling) -> Generator[str]:
+        """Our own decode loop, in the reader's thread."""
+        assert self._decoder is not None
+        prompt, written = self.usage.prompt_tokens, 0
+        text = DecodeStream(skip_special_tokens=True)
+        with _failing():
+            for token in self._decoder.tokens(inputs, sampling, self._image_token, self._ends()):
+                written += 1
+                self.usage = Usage(prompt, written)
+                if piece := text.step(self._tokenizer.backend_tokenizer, token):
+                    yield piece
+
+    def _threaded(self, inputs: Any, sampling: Sampling) -> Generator[str]:
+        """transformers' ``generate`` beside the reader."""
+        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        run = _Run(self, inputs, sampling, streamer)
+        run.start()
+        try:
+            yield from streamer
         finally:
             run.stop()
         run.raise_error()
@@ -156,15 +182,16 @@ class LlavaGenerator:
             **sampling.to_generate(),
             **more,
             suppress_tokens=[self._image_token],
-            pad_token_id=self._tokenizer.pad_token_id or self._eos(),
+            pad_token_id=self._tokenizer.pad_token_id or min(self._ends(), default=0),
         )
         new: torch.Tensor = out[0, inputs["input_ids"].shape[1] :]
         self.usage = Usage(self.usage.prompt_tokens, len(new))
         return new
 
-    def _eos(self) -> int:
+    def _ends(self) -> set[int]:
+        """Ids that end an answer."""
         eos = self._model.generation_config.eos_token_id
-        return int(eos[0] if isinstance(eos, list) else eos or 0)
+        return set(eos if isinstance(eos, list) else [eos] if eos is not None else [])
 
 
 class _Run(threading.Thread):
@@ -264,18 +291,36 @@ def _check_quantization(quantize: str | None, name: str) -> str:
     return quantize
 
 
-def _load_model(where: str, config: Any, quantization: str, lora: str | None) -> Any:
-    cuda = torch.cuda.is_available()
-    options: dict[str, Any] = {"config": config, "dtype": torch.float16 if cuda else torch.float32}
-    if quantization != "none":
+def _check_engine(engine: str | None, quantization: str) -> str:
+    """What runs the weights: 8-bit ones have two engines, all others one."""
+    if quantization != "8bit":
+        if engine is not None:
+            raise UsageError("engine is for --quantize 8bit", f"One of: {', '.join(ENGINES)}.")
+        return BITSANDBYTES if quantization == "4bit" else "transformers"
+    if engine is None:
+        return INT8 if torch.cuda.is_available() else BITSANDBYTES
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}", f"One of: {', '.join(ENGINES)}.")
+    return engine
+
+
+def _load_model(where: str, config: Any, quantization: str, engine: str, lora: str | None) -> Any:
+    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    options: dict[str, Any] = {
+        "config": config,
+        "dtype": torch.float16 if device.type == "cuda" else torch.float32,
+        "device_map": {"": "cpu" if engine == INT8 else device},
+    }
+    if engine == BITSANDBYTES:
+        # On a CPU it logs a line for every layer and step
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         options["quantization_config"] = _bitsandbytes(quantization, options["dtype"])
-    options["device_map"] = {"": 0} if cuda else {"": "cpu"}
     model = AutoModelForImageTextToText.from_pretrained(where, **options)
     if lora is not None:
         peft = require("peft")
         model = peft.PeftModel.from_pretrained(model, lora)
         model = model.merge_and_unload()
-    return model.eval()
+    return (int8.quantize(model, KEPT_WHOLE, device) if engine == INT8 else model).eval()
 
 
 def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:

@@ -1,0 +1,165 @@
+"""Decoding one answer step by step, the step captured once as a CUDA graph.
+
+A decode step launches some thousand small kernels; launched one by one from Python they take
+longer than their work. The step here reads and writes fixed buffers, so that it can be captured
+and replayed. On the CPU the same step runs as it is, which is how it is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import StaticCache
+from transformers.generation import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+if TYPE_CHECKING:
+    from ragvis.generator.sampling import Sampling
+
+_BUCKET = 1024  # tokens; a cache is a multiple of it, so that few lengths are ever captured
+_WARM_UPS = 2  # steps before a capture: libraries allocate and choose kernels in them
+
+
+class Decoder:
+    """Writes answers with one model, keeping a captured step for each cache length."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._steps: dict[int, _Step] = {}
+
+    @torch.inference_mode()
+    def tokens(self, inputs: Any, sampling: Sampling, banned: int, ends: set[int]) -> Iterator[int]:
+        """New token ids until one of ``ends`` (not yielded) or ``max_new_tokens``.
+
+        Args:
+            inputs: ``input_ids`` (1, n) and whatever pictures the processor made.
+            sampling: greedy or drawn; beams are not for this decoder.
+            banned: the image token, which is never written.
+            ends: end-of-text ids.
+        """
+        ids = inputs["input_ids"]
+        needed = ids.shape[1] + sampling.max_new_tokens
+        step = self._step(-(-needed // _BUCKET) * _BUCKET)
+        pick = _Pick(sampling, banned, ids)
+        logits = step.prefill(inputs)
+        for _ in range(sampling.max_new_tokens):
+            token = pick(logits)
+            if int(token) in ends:
+                return
+            yield int(token)
+            logits = step.advance(token)
+
+    def _step(self, length: int) -> _Step:
+        if length not in self._steps:
+            self._steps.clear()  # a longer cache takes the place of a shorter one
+            self._steps[length] = _Step(self._model, length)
+        return self._steps[length]
+
+
+class _Step:
+    """One token in, the next token's logits out, through fixed buffers."""
+
+    def __init__(self, model: Any, length: int) -> None:
+        self._model = model
+        device = model.device
+        self._cache = StaticCache(config=model.config.get_text_config(), max_cache_len=length)
+        self._slots = torch.arange(length, device=device)  # (length,)
+        self._token = torch.zeros((1, 1), dtype=torch.long, device=device)
+        self._position = torch.zeros((1, 1), dtype=torch.long, device=device)
+        self._logits: torch.Tensor | None = None  # (vocabulary,)
+        self._graph: Any = None
+
+    def prefill(self, inputs: Any) -> torch.Tensor:
+        """Logits (vocabulary,) after the prompt."""
+        self._cache.reset()
+        out = self._model(**inputs, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+        self._position.fill_(inputs["input_ids"].shape[1])
+        logits: torch.Tensor = out.logits[0, -1]
+        return logits
+
+    def advance(self, token: torch.Tensor) -> torch.Tensor:
+        """Logits (vocabulary,) after ``token`` (one id)."""
+        self._token.copy_(token.view(1, 1))
+        if self._token.is_cuda:
+            if self._graph is None:
+                self._capture()
+            self._graph.replay()
+        else:
+            self._run()
+        assert self._logits is not None
+        return self._logits
+
+    def _run(self) -> None:
+        seen = (self._slots <= self._position[0, 0])[None, None, None, :]  # (1, 1, 1, length)
+        hidden = self._model.model.language_model(
+            input_ids=self._token,
+            position_ids=self._position,
+            attention_mask=seen,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).last_hidden_state
+        logits = self._model.lm_head(hidden[:, -1])[0]
+        if self._logits is None:
+            self._logits = torch.empty_like(logits)
+        self._logits.copy_(logits)
+        self._position.add_(1)
+
+    def _capture(self) -> None:
+        """Warm up on another stream, as CUDA graphs want, then take those steps back."""
+        start = self._position.clone()
+        side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UPS):
+                self._run()
+                self._rewind(start)
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._run()
+
+    def _rewind(self, position: torch.Tensor) -> None:
+        self._position.copy_(position)
+        for layer in self._cache.layers:
+            layer.cumulative_length.copy_(position.view(()))
+
+
+class _Pick:
+    """Chooses the next token as transformers' ``generate`` would."""
+
+    def __init__(self, sampling: Sampling, banned: int, prompt: torch.Tensor) -> None:
+        self._draw = sampling.temperature > 0
+        self._banned = banned
+        self._ids = prompt  # (1, n), grown as tokens are written
+        self._processors = LogitsProcessorList(_processors(sampling))
+        if sampling.seed is not None:
+            torch.manual_seed(sampling.seed)
+
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        """One id of ``logits`` (vocabulary,)."""
+        scores = logits[None].float()
+        scores[:, self._banned] = -torch.inf
+        scores = self._processors(self._ids, scores)
+        drawn = torch.multinomial(scores.softmax(-1), 1)[0] if self._draw else None
+        token = scores.argmax(-1) if drawn is None else drawn
+        if self._processors:
+            self._ids = torch.cat([self._ids, token.view(1, 1)], dim=1)
+        return token
+
+
+def _processors(sampling: Sampling) -> Iterator[Any]:
+    if sampling.repetition_penalty != 1:
+        yield RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty)
+    if sampling.temperature > 0:
+        yield TemperatureLogitsWarper(sampling.temperature)
+        if sampling.top_k:
+            yield TopKLogitsWarper(sampling.top_k)
+        if sampling.top_p < 1:
+            yield TopPLogitsWarper(sampling.top_p)

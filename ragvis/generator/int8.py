@@ -1,0 +1,84 @@
+"""8-bit weights at memory speed: int8 rows with one scale each, 16-bit activations.
+
+The numbers are bitsandbytes' own row-wise format: w ≈ q * absmax / 127 with q = round(127 w /
+absmax). LLM.int8 also quantizes the activations and looks for outliers at every step, which costs
+it a synchronization with the host per layer; here activations stay as they are, so outliers need
+no care, and the decode step can be compiled and replayed as one CUDA graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ragvis._lazy import require
+
+# (rows of weights a program multiplies, columns it reads at once), the fastest on an H100
+_TALL, _WIDE = (2, 2048), (4, 1024)
+
+
+def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """weight (out, in) -> int8 (out, in) and its scales (out,) float32, absmax / 127 a row."""
+    wide = weight.float()
+    scale = wide.abs().amax(dim=1) / 127
+    steps = torch.where(scale > 0, scale, 1.0)
+    return (wide / steps[:, None]).round().to(torch.int8), scale
+
+
+class Int8Linear(nn.Module):
+    """A linear layer that keeps int8 weights and computes in its input's own dtype."""
+
+    weight: torch.Tensor  # (out, in) int8
+    scale: torch.Tensor  # (out,) float32
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        quantized, scale = quantize_rows(linear.weight.data)
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.register_buffer("weight", quantized)
+        self.register_buffer("scale", scale)
+        self.bias = linear.bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (…, in) -> (…, out)."""
+        if x.is_cuda and x.numel() == self.in_features:
+            y = one_row(x, self.weight, self.scale)
+            return y if self.bias is None else y + self.bias
+        return F.linear(x, self.dequantized(x.dtype), self.bias)
+
+    def dequantized(self, dtype: torch.dtype) -> torch.Tensor:
+        """(out, in) in ``dtype``: with many rows of input the tensor cores are worth it."""
+        return self.weight.to(dtype) * self.scale[:, None].to(dtype)
+
+
+def quantize(model: nn.Module, keep: Sequence[str], device: torch.device | str) -> nn.Module:
+    """Move a model to a device, its linear layers as int8 but those named by ``keep``.
+
+    Layer by layer, so that the device never holds the 16-bit weights of more than one.
+    """
+    # Names, not modules: a list of modules would keep all their 16-bit weights on the device.
+    linear = [name for name, module in model.named_modules() if type(module) is nn.Linear]
+    for name in linear:
+        if not name.startswith(tuple(keep)):
+            parent, _, child = name.rpartition(".")
+            whole = cast(nn.Linear, model.get_submodule(name).to(device))
+            setattr(model.get_submodule(parent), child, Int8Linear(whole))
+    return model.to(device)
+
+
+def one_row(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """x (…, in) of one row -> (…, out): as fast as the weights (out, in) int8 can be read."""
+    kernel = require("ragvis.generator.int8_kernel").row_times_matrix
+    out, width = weight.shape
+    y = torch.empty((*x.shape[:-1], out), device=x.device, dtype=x.dtype)
+    rows, columns = _TALL if width <= _TALL[1] * 2 else _WIDE
+    grid = ((out + rows - 1) // rows,)
+    kernel[grid](
+        x.contiguous(), weight, scale, y, out, width, ROWS=rows, COLUMNS=columns, num_warps=4
+    )
+    return y

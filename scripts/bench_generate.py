@@ -1,0 +1,202 @@
+"""Decode speed of every engine on one checkpoint, beside the bandwidth that bounds it.
+
+Weights are random, of the true shapes; words are noise. Prints one table: milliseconds to the
+first token, tokens a second (batch 1, greedy), peak memory, load time, and each engine's share of
+the fastest rate at which its weights can be read (measured by a copy in the same run).
+
+    python scripts/bench_generate.py --shapes llava-1.5-7b     on a CUDA GPU
+    python scripts/bench_generate.py --shapes tiny             anywhere
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
+
+from ragvis.generator.decode import Decoder
+from ragvis.generator.llava import BITSANDBYTES, INT8, _load_model
+from ragvis.generator.sampling import Sampling
+
+IMAGE, PICTURE_TOKENS, TEXT_TOKENS = 32_000, 576, 548
+SHAPES = {  # width, inner width, heads, layers of the language model; the tower's width, layers
+    "llava-1.5-7b": (4096, 11008, 32, 32, 1024, 24),
+    "tiny": (256, 512, 4, 4, 64, 3),
+}
+ENGINES = (
+    ("transformers fp16/fp32", "none", "transformers"),
+    ("bitsandbytes LLM.int8", "8bit", BITSANDBYTES),
+    ("bitsandbytes NF4", "4bit", BITSANDBYTES),
+    ("ours, int8 rows", "8bit", INT8),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One engine's figures."""
+
+    name: str
+    load_s: float
+    first_ms: float
+    rate: float  # tokens a second
+    peak_gib: float
+    weights_gib: float  # read for every token
+
+
+def checkpoint(shapes: str, folder: Path) -> Path:
+    """Random weights of LLaVA-1.5's architecture."""
+    width, inner, heads, layers, tower, tower_layers = SHAPES[shapes]
+    vision = CLIPVisionConfig(
+        hidden_size=tower,
+        intermediate_size=4 * tower,
+        num_hidden_layers=tower_layers,
+        num_attention_heads=max(1, tower // 64),
+        image_size=336,
+        patch_size=14,
+    )
+    text = LlamaConfig(
+        vocab_size=32_064,
+        hidden_size=width,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=4096,
+    )
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=IMAGE)
+    torch.manual_seed(0)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        torch.set_default_dtype(torch.float16)
+        model = LlavaForConditionalGeneration(config)
+        torch.set_default_dtype(torch.float32)
+    model.save_pretrained(folder)
+    return folder
+
+
+def prompt(model: Any) -> dict[str, torch.Tensor]:
+    """One picture and some text."""
+    ids = torch.randint(3, 31_000, (1, PICTURE_TOKENS + TEXT_TOKENS), device=model.device)
+    ids[0, 5 : 5 + PICTURE_TOKENS] = IMAGE
+    pixels = torch.randn(1, 3, 336, 336, device=model.device, dtype=model.dtype)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": pixels}
+
+
+Writer = Callable[[dict[str, torch.Tensor], int], Iterator[int]]
+
+
+def writer(model: Any, engine: str) -> Writer:
+    """The engine's own way of writing n token ids."""
+    if engine != INT8:
+        return partial(generate, model)
+    decoder = Decoder(model)
+    return lambda inputs, n: decoder.tokens(inputs, Sampling(max_new_tokens=n), IMAGE, set())
+
+
+def generate(model: Any, inputs: dict[str, torch.Tensor], n: int) -> Iterator[int]:
+    """transformers' own loop."""
+    out = model.generate(
+        **inputs, max_new_tokens=n, min_new_tokens=n, do_sample=False, eos_token_id=None
+    )
+    yield from out[0, inputs["input_ids"].shape[1] :].tolist()
+
+
+def seconds(write: Writer, inputs: dict[str, torch.Tensor], n: int) -> float:
+    """Wall time for n tokens, the GPU's queue empty before and after."""
+    wait()
+    started = time.perf_counter()
+    assert len(list(write(inputs, n))) == n
+    wait()
+    return time.perf_counter() - started
+
+
+def wait() -> None:
+    """Until the GPU has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def measure(folder: Path, name: str, quantize: str, engine: str, n: int) -> Row:
+    """Load and time one engine; rates are of the tokens after the first."""
+    from transformers import AutoConfig
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    started = time.perf_counter()
+    config = AutoConfig.from_pretrained(folder)
+    model = _load_model(str(folder), config, quantize, engine, None)
+    wait()
+    loaded = time.perf_counter() - started
+    inputs, write = prompt(model), writer(model, engine)
+    with torch.inference_mode():
+        seconds(write, inputs, 4)  # libraries choose their kernels, ours captures its step
+        first = min(seconds(write, inputs, 1) for _ in range(2))
+        few, many = (seconds(write, inputs, k) for k in (4, 4 + n))
+    peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+    language = [*model.model.language_model.parameters(), *model.model.language_model.buffers()]
+    read = sum(t.numel() * t.element_size() for t in [*language, *model.lm_head.parameters()])
+    row = Row(name, loaded, first * 1e3, n / (many - few), peak, read / 2**30)
+    del model, inputs, write
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return row
+
+
+def bandwidth() -> float:
+    """GiB a second that a large copy reads and writes."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    source = torch.empty(2**30, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    target.copy_(source)
+    wait()
+    started = time.perf_counter()
+    for _ in range(8):
+        target.copy_(source)
+    wait()
+    return 2 * 8 / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Write a checkpoint, measure each engine on it, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--shapes", choices=SHAPES, default="tiny")
+    parser.add_argument("--tokens", type=int, default=64)
+    chosen = parser.parse_args()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    limit = bandwidth()
+    print(f"{chosen.shapes}, random weights, batch 1, {PICTURE_TOKENS} + {TEXT_TOKENS} tokens")
+    print(f"{device}, copy {limit:.0f} GiB/s, torch {torch.__version__}, {date.today()}\n")
+    print(f"{'engine':24}{'load s':>8}{'first ms':>10}{'tok/s':>8}{'of limit':>10}{'peak GiB':>10}")
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint(chosen.shapes, Path(folder))
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        for name, quantize, engine in ENGINES:
+            row = measure(Path(folder), name, quantize, engine, chosen.tokens)
+            share = row.rate * row.weights_gib / limit
+            print(
+                f"{row.name:24}{row.load_s:8.1f}{row.first_ms:10.0f}{row.rate:8.1f}"
+                f"{share:10.2f}{row.peak_gib:10.2f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
