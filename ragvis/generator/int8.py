@@ -9,7 +9,6 @@ no care, and the decode step can be compiled and replayed as one CUDA graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
-
 from typing import cast
 
 import torch
