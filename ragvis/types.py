@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +11,11 @@ SCHEMA_VERSION = 1
 Modality = Literal["text", "image"]
 Placement = Literal["text", "pixels", "caption"]
 Box = tuple[float, float, float, float]
+Tell = Callable[[str], None]  # takes one-line notices
+
+
+def silent(_: str) -> None:
+    """Notices are for a terminal; a library says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,20 @@ def test_two_first_writers_make_one_index(
     assert Index.create(tmp_path / "index", "words").status().files == 0
 
 
+def test_a_first_index_loads_its_encoder_once(
+    folder: Path, tmp_path: Path, encoder: WordEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[str] = []
+
+    def load(name: str, tell: Any) -> WordEncoder:
+        loads.append(name)
+        return encoder
+
+    monkeypatch.setattr(encoders, "load", load)
+    Index.create(tmp_path / "index", "words").add([folder])
+    assert loads == ["words"]
+
+
 def test_a_file_that_could_not_be_opened_is_tried_again(
     folder: Path, make_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from ragvis.media import source as media
 from ragvis.models import registry
 from ragvis.prompts import NOT_FOUND
 from ragvis.retriever import Query, Ranked, Retriever
-from ragvis.types import Answer, Hit, Ledger
+from ragvis.types import Answer, Hit, Ledger, Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.generator.llava import LlavaGenerator
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     PictureSource = str | Path | bytes | Picture
 
-Tell = Callable[[str], None]
 # Below this calibrated score for its best hit, a question has no evidence in the index. It is
 # low on purpose: the model refuses by itself what looks related and is not.
 LEAST_EVIDENCE = 0.25
@@ -41,10 +40,6 @@ LEAST_EVIDENCE = 0.25
 # misleads (MRAG-Bench: distractor pictures make answers worse than none).
 LEAST_PICTURE = 0.7
 LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
-
-
-def _silent(_: str) -> None:
-    """Notices are for a terminal; a library says nothing."""
 
 
 class Assistant:
@@ -70,7 +65,7 @@ class Assistant:
         quantize: str | None = None,
         template: str | None = None,
         engine: str | None = None,
-        tell: Tell = _silent,
+        tell: Tell = silent,
     ) -> None:
         self.retriever = retriever
         self._name = model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
 from ragvis.models import registry
 from ragvis.prompts import POCKET_CHAT_SYSTEM
+from ragvis.types import Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.generator.llava import LlavaGenerator
@@ -55,7 +56,7 @@ class VisionChat:
         engine: str | None = None,
         sampling: Sampling | None = None,
         system: str | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        tell: Tell = silent,
     ) -> None:
         self._name = model
         self._options = {

@@ -33,7 +33,6 @@ def read(path: Path) -> Document:
     _refuse_bombs(path)
     document = docx.Document(str(path))
     styles = {s.style_id: (s.name or "").lower() for s in document.styles}
-    text = ""
     pieces: list[str] = []
     headings: list[Heading] = []
     length = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,17 +20,12 @@ from ragvis.store.catalog import CATALOG, Catalog, FileRow, ItemRow
 from ragvis.store.lock import writer_lock
 from ragvis.store.trouble import sound
 from ragvis.store.vectors import VectorIndex
-from ragvis.types import IndexInfo, Modality
+from ragvis.types import IndexInfo, Modality, Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.encoder import Encoder
 
-Tell = Callable[[str], None]
 MODALITIES: tuple[Modality, ...] = ("text", "image")
-
-
-def _silent(_: str) -> None:
-    """Notices are for a terminal; a library says nothing."""
 
 
 def _unseen(*_: object) -> None:
@@ -78,7 +73,7 @@ class Index:
     """
 
     def __init__(
-        self, catalog: Catalog, encoder: Encoder | None = None, tell: Tell = _silent
+        self, catalog: Catalog, encoder: Encoder | None = None, tell: Tell = silent
     ) -> None:
         self._catalog = catalog
         self._encoder = encoder
@@ -92,7 +87,7 @@ class Index:
         return self._catalog.folder
 
     @classmethod
-    def open(cls, path: str | Path, tell: Tell = _silent) -> Index:
+    def open(cls, path: str | Path, tell: Tell = silent) -> Index:
         """Open an existing index.
 
         Raises:
@@ -101,7 +96,7 @@ class Index:
         return cls(Catalog.open(Path(path)), tell=tell)
 
     @classmethod
-    def create(cls, path: str | Path, encoder: str | None = None, tell: Tell = _silent) -> Index:
+    def create(cls, path: str | Path, encoder: str | None = None, tell: Tell = silent) -> Index:
         """Make an empty index, or open the one that is there.
 
         Args:
@@ -113,6 +108,7 @@ class Index:
             ModelUnavailable: the encoder's weights cannot be had.
         """
         folder = Path(path)
+        made_by: Encoder | None = None
         if not (folder / CATALOG).is_file():
             _check_place(folder)
             made_by = encoders.load(encoder or registry.default_names(tell)[0], tell)
@@ -121,13 +117,16 @@ class Index:
                 if not (folder / CATALOG).is_file():  # another process may have been first
                     Catalog.create(folder, {**settings, "dim": str(made_by.dim)}).close()
         index = cls.open(folder, tell)
-        # The name alone is taken at its word here: the weights are compared when they are used.
-        if encoder is not None and _lasting(encoder) != index._catalog.meta()["encoder"]:
-            try:
-                index._check_encoder(encoders.load(encoder, tell))
-            except BaseException:
-                index.close()
-                raise
+        try:
+            # The name alone is taken at its word: the weights are compared when they are used.
+            named = index._catalog.meta()["encoder"]
+            if made_by is None and encoder is not None and _lasting(encoder) != named:
+                made_by = encoders.load(encoder, tell)
+            if made_by is not None:
+                index._check_encoder(made_by)
+        except BaseException:
+            index.close()
+            raise
         return index
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragvis import documents
+from ragvis._files import sha256_of_file
 from ragvis.documents.model import short
 from ragvis.documents.passages import Cutter
 from ragvis.errors import BadFile
@@ -220,7 +220,6 @@ def _row_of(found: Found, before: FileRow | None) -> FileRow:
 
 def _sha256(path: str) -> str:
     try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of_file(Path(path))
     except OSError as error:
         raise BadFile(error.strerror or str(error)) from error

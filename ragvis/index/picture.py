@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragvis._files import sha256_of_file
 from ragvis.documents import load_figure
 from ragvis.errors import BadFile
 from ragvis.types import Hit
@@ -22,8 +22,7 @@ def picture_of(hit: Hit) -> Picture:
     """
     file = Path(hit.file)
     try:
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of_file(file)
     except OSError as error:
         raise BadFile(f"{hit.path}: {error.strerror}") from error
     if found != hit.sha256:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from ragvis._files import sha256_of_file
 from ragvis.errors import BadFile, UsageError
 from ragvis.media import fetch, images
 from ragvis.media.fetch import is_url
@@ -51,6 +52,6 @@ def name_of(source: str | Path | bytes | Picture) -> str:
 def sha256_of(source: str | Path | bytes | Picture, picture: Picture) -> str:
     """sha256 of the file or bytes that a picture came from; of its pixels where there are none."""
     if isinstance(source, (str, Path)) and not is_url(str(source)):
-        return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+        return sha256_of_file(Path(source))
     data = source if isinstance(source, bytes) else images.pixel_key(picture)
     return hashlib.sha256(data).hexdigest()

@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,14 @@ from typing import Any
 from filelock import FileLock
 
 from ragvis import config
+from ragvis._files import sha256_of_file
 from ragvis._quiet import quiet
 from ragvis.errors import ModelError, ModelUnavailable
+from ragvis.types import Tell
 
 WEIGHTS = Path(__file__).parent / "weights"
 _LAYOUT = 1  # raise it when what `ensure` writes changes
 _GET = "ragvis models get pocket"
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,7 @@ def check_sha256(file: Path, wanted: str) -> None:
     ModelError: the file has another hash, or is not there.
     """
     try:
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of_file(file)
     except OSError as error:
         raise ModelError(f"pocket's {file.name} is missing", "Reinstall ragvis.") from error
     if found != wanted:

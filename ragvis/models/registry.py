@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,12 +12,12 @@ from ragvis import config
 from ragvis._lazy import require
 from ragvis.errors import ModelUnavailable, UsageError
 from ragvis.models import hub, pocket
+from ragvis.types import Tell
 
 POCKET = "pocket"
 DEFAULT_GPU_ENCODER = "ViT-L-14-336/openai"
 DEFAULT_GPU_MODEL = "llava-1.5-7b"
 GPU_ROOM = 10 * 2**30  # bytes of free GPU memory that the 7B model in 8-bit wants
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
