@@ -9,6 +9,7 @@ from typing import Any, Literal
 SCHEMA_VERSION = 1
 
 Modality = Literal["text", "image"]
+MODALITIES: tuple[Modality, ...] = ("text", "image")
 Placement = Literal["text", "pixels", "caption"]
 Box = tuple[float, float, float, float]
 Tell = Callable[[str], None]  # takes one-line notices
@@ -37,6 +38,7 @@ class Hit:
         text: the passage; for a picture its caption or alt text, or None.
         file: absolute path of the file on this machine.
         ordinal: which picture of its document this is, from 0.
+        paths: all files that hold the same bytes, as they were given; ``path`` is the first.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Hit:
     text: str | None
     file: str
     ordinal: int = 0
+    paths: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -19,6 +19,8 @@ from click.testing import CliRunner, Result
 
 from ragvis import config
 from ragvis.cli import main
+from ragvis.media.fit import Fit
+from ragvis.media.images import fitted
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "indexes" / "demo-collection"
@@ -45,6 +47,8 @@ class WordEncoder:
     name = "words"
     dim = 64
     max_tokens = 40
+    fit = Fit(4, 4, "squash")
+    batch = 4
 
     def __init__(self, fingerprint: str = "f" * 64) -> None:
         self.fingerprint = fingerprint
@@ -60,11 +64,13 @@ class WordEncoder:
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     def encode_pictures(self, pictures: Sequence[Any]) -> Any:
-        self.pictures_encoded += len(pictures)
-        rows = np.full((len(pictures), self.dim), 1e-3, np.float32)
-        for row, picture in zip(rows, pictures, strict=True):
-            small = np.asarray(picture.resize((4, 4)), np.float32).ravel() / 255
-            row[: len(small)] += small
+        data = b"".join(fitted(picture, self.fit) for picture in pictures)
+        return self.encode_pixels(np.frombuffer(data, np.uint8).reshape(-1, 4, 4, 3))
+
+    def encode_pixels(self, pixels: Any) -> Any:
+        self.pictures_encoded += len(pixels)
+        rows = np.full((len(pixels), self.dim), 1e-3, np.float32)
+        rows[:, :48] += pixels.reshape(-1, 48).astype(np.float32) / 255
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

@@ -125,12 +125,12 @@ def test_a_locked_index_names_its_holder(small: Path, tmp_path: Path) -> None:
 
 
 def test_a_damaged_index(small: Path) -> None:
-    data = bytearray((small / "catalog.sqlite").read_bytes())
+    data = bytearray((small / "catalog.db").read_bytes())
     data[:100] = b"\x00" * 100
-    (small / "catalog.sqlite").write_bytes(data)
+    (small / "catalog.db").write_bytes(data)
     result = run("search", "x", "-i", small)
     assert result.exit_code == 6
-    assert "catalog.sqlite" in one_line(result.stderr)
+    assert "catalog.db" in one_line(result.stderr)
 
 
 def test_another_encoders_index(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,7 @@ def test_chat_about_a_picture(tmp_path: Path) -> None:
 
 
 def test_a_damaged_derived_file_fails_verification(small: Path, tmp_path: Path) -> None:
-    next(small.glob("text*.faiss")).unlink()
+    next(small.glob("text*.rows")).unlink()
     result = run("status", "--verify", "-i", small)
     assert (result.exit_code, "damaged" in result.stdout) == (6, True)
     assert run("index", tmp_path / "files", "-i", small).exit_code == 0
@@ -247,20 +247,21 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
 
 SLOW = """
 import sys
+import threading
 sys.path.insert(0, sys.argv[1])
 from conftest import WordEncoder
 from ragvis import encoder as encoders
 from ragvis.cli import main
 encoders.load = lambda name, tell: WordEncoder()
 import ragvis.index.ingest as ingest
-real, seen = ingest._sha256, []
+real, seen = ingest.sha256_of_file, []
 def slow(path):
     seen.append(path)
     if len(seen) == 2:
         print("reading", flush=True)
-        sys.stdin.readline()
+        threading.Event().wait()
     return real(path)
-ingest._sha256 = slow
+ingest.sha256_of_file = slow
 main(["index", sys.argv[2], "-i", sys.argv[3], "--encoder", "words"])
 """
 

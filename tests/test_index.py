@@ -33,8 +33,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def texts(index: Index) -> list[str]:
-    ids, _ = index._catalog.vectors("text")
-    return sorted(i.body for i in index.items(int(i) for i in ids).values())
+    ids = [int(i) for piece, _ in index._catalog.vectors("text") for i in piece]
+    return sorted(i.body for i in index.items(ids).values())
 
 
 def test_add_change_delete_and_run_again(
@@ -68,10 +68,51 @@ def test_a_touched_file_costs_no_embedding(
     os.utime(folder / "pump.md")
     os.utime(folder / "red.png")
     assert index.add([folder]).unchanged == 4
-    (folder / "red.png").rename(folder / "renamed.png")
+    assert (encoder.texts_encoded, encoder.pictures_encoded) == before
+
+
+def test_a_moved_file_keeps_its_embeddings_and_takes_its_new_name(
+    folder: Path, make_index: Callable[..., Index], encoder: WordEncoder
+) -> None:
+    index = make_index()
+    index.add([folder])
+    before = (encoder.texts_encoded, encoder.pictures_encoded)
+    (folder / "red.png").rename(folder / "sub" / "crimson.png")
+    (folder / "pump.md").rename(folder / "device.md")
     report = index.add([folder])
-    assert (report.added, report.removed) == (1, 1)
-    assert encoder.pictures_encoded <= before[1] + 1
+    assert (report.added, report.removed, report.moved) == (0, 0, 2)
+    assert (encoder.texts_encoded, encoder.pictures_encoded) == before
+    found = Retriever(index).search("crimson", k=1, modality="image")[0]
+    assert (found.name, found.title) == ("crimson.png", "crimson")
+    assert Retriever(index).search("volts", k=1, modality="text")[0].title == "Pump"
+
+
+def test_equal_files_are_embedded_once_and_listed_with_all_their_paths(
+    folder: Path, make_index: Callable[..., Index], encoder: WordEncoder
+) -> None:
+    for i in range(3):
+        (folder / f"copy{i}.md").write_bytes((folder / "pump.md").read_bytes())
+    index = make_index()
+    report = index.add([folder])
+    assert report.added == 7
+    assert index.status().passages == 2
+    hits = Retriever(index).search("volts", k=9, modality="text")
+    assert [h.name for h in hits if "volts" in (h.text or "")] == ["copy0.md"]
+    assert [Path(p).name for p in hits[0].paths] == ["copy0.md", "copy1.md", "copy2.md", "pump.md"]
+    (folder / "copy0.md").unlink()
+    assert index.add([folder]).removed == 1
+    assert len(Retriever(index).search("volts", k=9, modality="text")[0].paths) == 3
+
+
+def test_another_spelling_of_a_path_costs_no_reading(
+    folder: Path, make_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = make_index()
+    index.add([folder])
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(ingest, "sha256_of_file", None)  # would fail if it were called
+    assert index.add(["."]).unchanged == 4
+    assert Retriever(index).search("volts", k=1, modality="text")[0].path == "./pump.md"
 
 
 def test_only_what_vanished_under_the_given_paths_goes(
@@ -170,14 +211,14 @@ def test_damaged_derived_files_are_told_and_written_anew(
     index = make_index()
     index.add([folder])
     hits = Retriever(index).search("volts", k=2)
-    for file in index.path.glob("*.faiss"):
+    for file in index.path.glob("*.rows"):
         file.write_bytes(b"FAISS would crash on this")
     said: list[str] = []
     again = Index(index._catalog, index.encoder, said.append)
     assert [h.id for h in Retriever(again).search("volts", k=2)] == [h.id for h in hits]
-    assert len(said) == 2 and all("rebuilt" in line for line in said)
+    assert len(said) == 2 and all("rebuilt from the catalog" in line for line in said)
     assert len(again.verify()) == 2
-    (index.path / "text.9.part").touch()
+    (index.path / "text-9.rows.part").touch()
     again.add([folder])
     assert again.verify() == []
     assert not list(index.path.glob("*.part"))
@@ -227,12 +268,12 @@ def test_a_first_index_loads_its_encoder_once(
 def test_a_file_that_could_not_be_opened_is_tried_again(
     folder: Path, make_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: str) -> str:
-        raise BadFile("Permission denied")
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied")
 
     index = make_index()
     with monkeypatch.context() as patched:
-        patched.setattr(ingest, "_sha256", refuse)
+        patched.setattr(ingest, "sha256_of_file", refuse)
         assert len(index.add([folder]).bad) == 4
     assert index.add([folder]).added == 4
 
@@ -302,19 +343,20 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[3])
 from conftest import WordEncoder
 from ragvis import encoder as encoders
-from ragvis.index import Index, ingest
+from ragvis.index import Index, batches, ingest
 from ragvis.store.catalog import Catalog
 encoders.load = lambda name, tell: WordEncoder()
 ingest._FILES_A_COMMIT = 4
+batches._TEXTS = 1
 puts, limit = 0, int(sys.argv[4])
-real = Catalog.put
-def put(self, *args):
+real = Catalog.link
+def link(self, *args):
     global puts
     puts += 1
     if puts == limit:
         os.kill(os.getpid(), signal.SIGKILL)
     real(self, *args)
-Catalog.put = put
+Catalog.link = link
 Index.create(sys.argv[1], "words").add([sys.argv[2]])
 """
 
@@ -333,8 +375,8 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_commit(
     assert done.returncode == -signal.SIGKILL
     index = make_index()
     kept = index.status().files
-    assert kept == (at - 1) // 4 * 4
+    assert kept <= at - 1 and kept % 4 == 0
     report = index.add([files])
     assert (report.added, report.unchanged) == (12 - kept, kept)
     assert len(texts(index)) == 12
-    assert encoder.texts_encoded <= 12 - kept + 32 + 1  # and the calibration's own queries
+    assert encoder.texts_encoded <= 12 - kept + 32  # and the calibration's own queries

@@ -15,6 +15,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import DEMO
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from test_composer import make_hit
 from transformers import AutoModel, AutoTokenizer, CLIPVisionModelWithProjection
 
@@ -48,7 +49,9 @@ def test_the_encoders_image_tower_is_the_one_that_was_trained(pocket_encoder: An
         trained = CLIPVisionModelWithProjection.from_pretrained(
             pocket.WEIGHTS / "vision", dtype=torch.float32
         ).eval()
-    pixels = torch.stack([pocket_encoder._preprocess(p) for p in pictures])
+    about = PreprocessCfg(**pocket_encoder._model.visual.preprocess_cfg)
+    reference = image_transform_v2(about, is_train=False)
+    pixels = torch.stack([reference(p) for p in pictures])
     with torch.inference_mode():
         expected = F.normalize(trained(pixel_values=pixels).image_embeds, dim=-1).numpy()
     assert pocket_encoder.encode_pictures(pictures) == pytest.approx(expected, abs=1e-4)

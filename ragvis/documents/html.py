@@ -19,6 +19,7 @@ from ragvis.documents.model import Document, Figure, Heading, Page, storable, ti
 from ragvis.documents.text import decode
 from ragvis.errors import BadFile
 from ragvis.media import images
+from ragvis.media.fit import Fit
 
 _HIDDEN = {"script", "style", "template", "head", "iframe"}
 _BLOCKS = frozenset(
@@ -114,7 +115,7 @@ def _figures(root: etree._Element) -> list[Figure]:
     return figures
 
 
-def _open_data_url(url: str) -> images.Picture:
+def _open_data_url(url: str, *, fit: Fit | None = None) -> images.Picture:
     header, _, payload = url.partition(",")
     data = unquote_to_bytes(payload)
     if header.lower().endswith(";base64"):
@@ -122,4 +123,4 @@ def _open_data_url(url: str) -> images.Picture:
             data = base64.b64decode(data)
         except binascii.Error as error:
             raise BadFile(f"broken data: URL ({error})") from error
-    return images.open_picture(data)
+    return images.open_picture(data, fit=fit)

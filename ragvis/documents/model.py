@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ragvis.types import Box
 
 if TYPE_CHECKING:
+    from ragvis.media.fit import Fit
     from ragvis.media.images import Picture
 
 MAX_TEXT = 64 * 2**20  # characters taken from one document
@@ -36,12 +36,18 @@ class Page:
     headings: tuple[Heading, ...] = ()
 
 
+class Opener(Protocol):
+    """Decodes a picture: in full, or at no less than ``fit`` needs. May raise BadFile."""
+
+    def __call__(self, *, fit: Fit | None = None) -> Picture: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture of a document. ``open`` decodes it when called and may raise BadFile."""
+    """A picture of a document, decoded when it is opened."""
 
     ordinal: int
-    open: Callable[[], Picture]
+    open: Opener
     page: int | None = None
     bbox: Box | None = None
     caption: str | None = None

@@ -14,6 +14,7 @@ import pypdfium2.raw as pdfium_c
 from ragvis.documents.model import MAX_TEXT, Document, Figure, Page, storable, title_from_name
 from ragvis.errors import BadFile
 from ragvis.media import images
+from ragvis.media.fit import Fit
 from ragvis.types import Box
 
 MAX_PAGES = 20_000
@@ -111,19 +112,25 @@ def _images(page: pdfium.PdfPage) -> list[pdfium.PdfImage]:
     return [image for image, _ in zip(found, range(MAX_FIGURES), strict=False)]
 
 
-def _extract(pdf: pdfium.PdfDocument, i: int, k: int) -> images.Picture:
+def _extract(pdf: pdfium.PdfDocument, i: int, k: int, **_: object) -> images.Picture:
     return images.rendered(lambda: _images(pdf[i])[k].get_bitmap(render=False).to_pil())
 
 
-def _render(pdf: pdfium.PdfDocument, i: int) -> images.Picture:
+def _render(pdf: pdfium.PdfDocument, i: int, *, fit: Fit | None = None) -> images.Picture:
     def draw() -> images.Picture:
         page = pdf[i]
-        scale = RENDER_SIDE / max(*page.get_size(), 1.0)
-        picture: images.Picture = page.render(scale=min(scale, 4.0)).to_pil()
+        long = max(*page.get_size(), 1.0)
+        side = RENDER_SIDE if fit is None else min(RENDER_SIDE, 2 * max(fit.scaled(*_size(page))))
+        picture: images.Picture = page.render(scale=min(side / long, 4.0)).to_pil()
         return picture
 
     return images.rendered(draw)
 
 
-def _refuse(reason: str) -> images.Picture:
+def _size(page: pdfium.PdfPage) -> tuple[int, int]:
+    width, height = page.get_size()
+    return max(1, round(width)), max(1, round(height))
+
+
+def _refuse(reason: str, **_: object) -> images.Picture:
     raise BadFile(f"broken PDF page or picture: {reason}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ragvis.documents.model import Document
@@ -12,22 +13,22 @@ from ragvis.errors import BadFile
 if TYPE_CHECKING:
     from ragvis.media.images import Picture
 
-# suffix -> (kind, module of this package). Each module has read(path) -> Document.
-_READERS = {
+_KINDS = {
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"), "picture"),
     **dict.fromkeys((".txt", ".text", ".log"), "text"),
-    **dict.fromkeys((".md", ".markdown"), "text"),
+    **dict.fromkeys((".md", ".markdown"), "markdown"),
     **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
     ".pdf": "pdf",
     ".docx": "docx",
 }
-SUFFIXES = frozenset(_READERS)
+SUFFIXES = frozenset(_KINDS)
+_MODULES = {"markdown": "text"}  # each kind is read by read(path) of the module of its name
 MAX_BYTES = 512 * 2**20  # of one file
 
 
 def kind_of(path: Path) -> str | None:
     """The kind of document that the suffix promises, or None where it is not ours."""
-    return _READERS.get(path.suffix.lower())
+    return _KINDS.get(path.suffix.lower())
 
 
 def read(path: Path) -> Document:
@@ -45,7 +46,7 @@ def read(path: Path) -> Document:
             raise BadFile("the file is empty")
         if size > MAX_BYTES:
             raise BadFile(f"over {MAX_BYTES // 2**20} MiB")
-        document: Document = importlib.import_module(f"ragvis.documents.{kind}").read(path)
+        document: Document = _reader(kind).read(path)
     except BadFile:
         raise
     # Parsers of hostile bytes raise whatever they stumble over; the reason is reported.
@@ -53,6 +54,10 @@ def read(path: Path) -> Document:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadFile(reason) from error
     return document
+
+
+def _reader(kind: str) -> ModuleType:
+    return importlib.import_module(f"ragvis.documents.{_MODULES.get(kind, kind)}")
 
 
 def load_figure(path: Path, ordinal: int) -> Picture:

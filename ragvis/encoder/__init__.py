@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ragvis.media.fit import Fit
     from ragvis.media.images import Picture
 
     Vectors = NDArray[np.float32]
+    Pixels = NDArray[np.uint8]
 
 
 class Encoder(Protocol):
@@ -22,12 +24,16 @@ class Encoder(Protocol):
         fingerprint: sha256 over the weights; two encoders with one fingerprint are the same.
         dim: width of the space.
         max_tokens: text tokens that fit beside the special ones.
+        fit: how it takes pictures.
+        batch: texts or pictures that it takes at a time.
     """
 
     name: str
     fingerprint: str
     dim: int
     max_tokens: int
+    fit: Fit
+    batch: int
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, dim) float32, unit rows."""
@@ -35,6 +41,10 @@ class Encoder(Protocol):
 
     def encode_pictures(self, pictures: Sequence[Picture]) -> Vectors:
         """(n, dim) float32, unit rows."""
+        ...
+
+    def encode_pixels(self, pixels: Pixels) -> Vectors:
+        """pixels: (n, height, width, 3) uint8, fitted -> (n, dim) float32, unit rows."""
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

@@ -16,10 +16,12 @@ import torch.nn.functional as F
 from ragvis._lazy import require
 from ragvis._quiet import quiet
 from ragvis.errors import ModelError, ModelUnavailable
+from ragvis.media.fit import Fit, Mode
+from ragvis.media.images import fitted
 from ragvis.models import hub, pocket
 
 if TYPE_CHECKING:
-    from ragvis.encoder import Vectors
+    from ragvis.encoder import Pixels, Vectors
     from ragvis.media.images import Picture
 
 _LONG_RUN = re.compile(r"\S{64}(?=\S)")
@@ -33,13 +35,14 @@ class ClipEncoder:
     serves both.
     """
 
-    def __init__(self, name: str, model: Any, preprocess: Any, tokenizer: Any) -> None:
+    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
         self.name = name
         self.fingerprint = _fingerprint(model)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._dtype = torch.float16 if self.device == "cuda" else torch.float32
         self._model = model.to(self.device, self._dtype).eval()
-        self._preprocess = preprocess
+        self.batch = _BATCH[self.device]
+        self.fit, self._mean, self._std = _preprocessing(model, self.device)
         self._tokenizer = tokenizer
         # Hugging Face text towers mask padding, so they need not be padded to full length
         masks = hasattr(getattr(model, "text", None), "pooler")
@@ -56,11 +59,11 @@ class ClipEncoder:
         hub.obey_offline()
         try:
             with quiet():
-                model, _, preprocess = open_clip.create_model_and_transforms(
+                model, _, _ = open_clip.create_model_and_transforms(
                     architecture, pretrained=pretrained, require_pretrained=True, **text_cfg
                 )
                 tokenizer = open_clip.get_tokenizer(architecture)
-                return cls(name, model, preprocess, tokenizer)
+                return cls(name, model, tokenizer)
         # open_clip lets RuntimeError, OSError, KeyError and the hub's own errors through
         except Exception as error:
             raise hub.explain("encoder", name, error) from error
@@ -69,8 +72,8 @@ class ClipEncoder:
         """(n, dim) float32, unit rows. Longer texts than ``max_tokens`` are the caller's bug."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         out = np.empty((len(texts), self.dim), np.float32)
-        for start in range(0, len(order), _BATCH[self.device]):
-            rows = order[start : start + _BATCH[self.device]]
+        for start in range(0, len(order), self.batch):
+            rows = order[start : start + self.batch]
             out[rows] = self._encode_text_batch([texts[i] for i in rows])
         return out
 
@@ -82,16 +85,24 @@ class ClipEncoder:
         vectors = self._model.encode_text(tokens.to(self.device))
         return _unit_rows(vectors)
 
-    @torch.inference_mode()
     def encode_pictures(self, pictures: Sequence[Picture]) -> Vectors:
         """(n, dim) float32, unit rows."""
-        batches = []
-        for start in range(0, len(pictures), _BATCH[self.device]):
-            batch = pictures[start : start + _BATCH[self.device]]
-            pixels = torch.stack([self._preprocess(p) for p in batch])  # (n, 3, h, w)
-            vectors = self._model.encode_image(pixels.to(self.device, self._dtype))
-            batches.append(_unit_rows(vectors))
-        return np.concatenate(batches) if batches else np.empty((0, self.dim), np.float32)
+        fit = self.fit
+        data = b"".join(fitted(picture, fit) for picture in pictures)
+        return self.encode_pixels(
+            np.frombuffer(data, np.uint8).reshape(-1, fit.height, fit.width, 3)
+        )
+
+    @torch.inference_mode()
+    def encode_pixels(self, pixels: Pixels) -> Vectors:
+        """pixels: (n, height, width, 3) uint8, fitted -> (n, dim) float32, unit rows."""
+        out = np.empty((len(pixels), self.dim), np.float32)
+        for start in range(0, len(pixels), self.batch):
+            batch = torch.tensor(pixels[start : start + self.batch], device=self.device)
+            scaled = batch.permute(0, 3, 1, 2).float().div_(255)  # (b, 3, h, w)
+            normal = scaled.sub_(self._mean).div_(self._std).to(self._dtype)
+            out[start : start + len(batch)] = _unit_rows(self._model.encode_image(normal))
+        return out
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the special ones."""
@@ -108,6 +119,23 @@ class ClipEncoder:
 def _breakable(text: str) -> str:
     """WordPiece takes a run of over 100 characters for one unknown word: give it shorter ones."""
     return _LONG_RUN.sub(r"\g<0> ", text)
+
+
+def _preprocessing(model: Any, device: str) -> tuple[Fit, torch.Tensor, torch.Tensor]:
+    """What open_clip's own transform does: the geometry, then mean and deviation (3, 1, 1)."""
+    about = model.visual.preprocess_cfg
+    size = about["size"]
+    height, width = (size, size) if isinstance(size, int) else size[-2:]
+    mode: Mode = about.get("resize_mode") or "shortest"
+    bicubic = about.get("interpolation") != "bilinear"
+    if mode == "shortest" and height != width:
+        bicubic = True  # open_clip passes no interpolation on there
+    fit = Fit(width, height, mode, bicubic, int(about.get("fill_color") or 0))
+    mean, std = (
+        torch.tensor(about[name], dtype=torch.float32, device=device).view(-1, 1, 1)
+        for name in ("mean", "std")
+    )
+    return fit, mean, std
 
 
 def _unit_rows(vectors: torch.Tensor) -> Vectors:

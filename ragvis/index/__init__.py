@@ -2,7 +2,7 @@
 
 from ragvis.index.background import QueryKind
 from ragvis.index.index import Index, IndexStatus, View
-from ragvis.index.ingest import IndexReport
 from ragvis.index.picture import picture_of
+from ragvis.index.plan import IndexReport
 
 __all__ = ["Index", "IndexReport", "IndexStatus", "QueryKind", "View", "picture_of"]

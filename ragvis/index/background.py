@@ -14,20 +14,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.types import Modality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ragvis.encoder import Encoder
     from ragvis.store.vectors import VectorIndex
 
     Vectors = NDArray[np.float32]
 
 QueryKind = Literal["text", "image"]
 _MIN_SPREAD = 0.02  # of a cosine; a tiny index has no spread to measure
-_PICTURES = 256  # indexed pictures that stand for picture queries
+PICTURES = 256  # indexed pictures that stand for picture queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +45,16 @@ Background = dict[str, Floor]  # "text>image" = text query, image items
 NO_FLOOR = Floor(0.3, 0.1)  # where there is nothing to measure on
 
 
-def measure(encoder: Encoder, indexes: dict[Modality, VectorIndex], pictures: Vectors) -> str:
-    """The background as JSON. pictures: (n, dim) vectors of the indexed pictures."""
-    queries = {"text": encoder.encode_texts(list(UNRELATED_QUERIES)), "image": _sample(pictures)}
+def measure(texts: Vectors, pictures: Vectors, indexes: dict[Modality, VectorIndex]) -> str:
+    """The background as JSON.
+
+    Args:
+        texts: (n, dim) vectors of the unrelated queries.
+        pictures: (m, dim) vectors of some indexed pictures.
+    """
     floors = {
         f"{kind}>{modality}": _floor(rows, index, skip_self=kind == modality == "image")
-        for kind, rows in queries.items()
+        for kind, rows in (("text", texts), ("image", pictures))
         for modality, index in indexes.items()
         if len(rows) and len(index) > (kind == modality == "image")
     }
@@ -62,11 +64,6 @@ def measure(encoder: Encoder, indexes: dict[Modality, VectorIndex], pictures: Ve
 def parse(text: str) -> Background:
     """What ``measure`` wrote."""
     return {k: Floor(*v) for k, v in json.loads(text).items()}
-
-
-def _sample(pictures: Vectors) -> Vectors:
-    step = max(1, len(pictures) // _PICTURES)
-    return pictures[::step][:_PICTURES]
 
 
 def _floor(queries: Vectors, index: VectorIndex, skip_self: bool) -> Floor:

@@ -1,85 +1,117 @@
-"""Full batches for the encoder, whatever mix of passages and pictures comes in."""
+"""Full batches for the encoder, whatever mix of passages and pictures comes in.
+
+The encoder runs in a thread of its own, so that the next batch is put together meanwhile.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
-from ragvis.media.images import pixel_key
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from ragvis.encoder import Encoder
-    from ragvis.media.images import Picture
+    from ragvis.media.fit import Fit
     from ragvis.store.catalog import Catalog
 
     Vector = NDArray[np.float32]
 
-_TEXTS = 256  # passages waiting for the encoder, at most
-_PICTURES = 32  # decoded pictures waiting for the encoder, at most
-_PIXELS = 64_000_000  # and their pixels together, three bytes each
+_TEXTS = 8  # batches of passages that are sorted by length together, so that few are padded
+_FLYING = 2  # batches that the encoder has been given, at most
 
 
 class Batches:
-    """Hands out a key for everything to be embedded; ``vector`` is there after ``flush``.
+    """Takes what is to be embedded under a key; ``vector`` is there after ``flush`` at the latest.
 
     What the catalog or this run embedded before is not embedded again.
     """
 
-    def __init__(self, encoder: Encoder, catalog: Catalog) -> None:
+    def __init__(self, encoder: Callable[[], Encoder], catalog: Catalog, fit: Fit) -> None:
         self._encoder = encoder
         self._catalog = catalog
+        self._fit = fit
         self._texts: dict[str, str] = {}
-        self._pictures: dict[str, Picture] = {}
+        self._pictures: dict[str, bytes] = {}
+        self._flying: deque[tuple[list[str], Future[Any]]] = deque()
         self._vectors: dict[str, Vector] = {}
+        self._under_way: set[str] = set()  # keys that wait or fly
+        self._thread = ThreadPoolExecutor(1, "encoder")
+
+    def close(self) -> None:
+        """Let go of the encoder."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
     def add_text(self, text: str) -> str:
         """The content key of a passage as it is embedded."""
         key = hashlib.sha256(b"text:" + text.encode()).hexdigest()
         if self._is_new(key):
             self._texts[key] = text
-            if len(self._texts) >= _TEXTS:
-                self._embed_texts()
+            if len(self._texts) >= _TEXTS * self._encoder().batch:
+                self._launch_texts()
         return key
 
-    def add_picture(self, picture: Picture) -> str:
-        """The content key of a picture."""
-        key = hashlib.sha256(pixel_key(picture)).hexdigest()
+    def add_picture(self, key: str, pixels: bytes) -> str:
+        """The content key of a fitted picture, which is the sha256 of its pixels."""
         if self._is_new(key):
-            self._pictures[key] = picture
-            pixels = sum(p.width * p.height for p in self._pictures.values())
-            if len(self._pictures) >= _PICTURES or pixels >= _PIXELS:
-                self._embed_pictures()
+            self._pictures[key] = pixels
+            if len(self._pictures) >= self._encoder().batch:
+                self._launch_pictures()
         return key
 
     def flush(self) -> None:
         """Embed whatever waits."""
-        self._embed_texts()
-        self._embed_pictures()
+        self._launch_texts()
+        self._launch_pictures()
+        while self._flying:
+            self._land()
+
+    def has(self, keys: Iterable[str]) -> bool:
+        """Whether all these vectors are there, without waiting for any."""
+        while self._flying and self._flying[0][1].done():
+            self._land()
+        return all(key in self._vectors for key in keys)
 
     def vector(self, key: str) -> Vector:
         """(dim,) float32, unit length."""
         return self._vectors[key]
 
-    def forget(self) -> None:
-        """Drop the vectors of what has been committed."""
-        self._vectors.clear()
+    def keep_only(self, keys: set[str]) -> None:
+        """Drop the vectors that nothing waits for any more."""
+        self._vectors = {k: v for k, v in self._vectors.items() if k in keys}
 
     def _is_new(self, key: str) -> bool:
-        if key in self._vectors or key in self._texts or key in self._pictures:
+        if key in self._vectors or key in self._under_way:
             return False
         known = self._catalog.known_vectors([key])
         self._vectors |= known
+        if not known:
+            self._under_way.add(key)
         return not known
 
-    def _embed_texts(self) -> None:
-        vectors = self._encoder.encode_texts(list(self._texts.values()))
-        self._vectors |= zip(self._texts, vectors, strict=True)
-        self._texts.clear()
+    def _launch_texts(self) -> None:
+        if self._texts:
+            self._launch(list(self._texts), self._encoder().encode_texts, [*self._texts.values()])
+            self._texts.clear()
 
-    def _embed_pictures(self) -> None:
-        vectors = self._encoder.encode_pictures(list(self._pictures.values()))
-        self._vectors |= zip(self._pictures, vectors, strict=True)
-        self._pictures.clear()
+    def _launch_pictures(self) -> None:
+        if self._pictures:
+            rows = np.frombuffer(b"".join(self._pictures.values()), np.uint8)
+            pixels = rows.reshape(-1, self._fit.height, self._fit.width, 3)
+            self._launch(list(self._pictures), self._encoder().encode_pixels, pixels)
+            self._pictures.clear()
+
+    def _launch(self, keys: list[str], encode: Callable[[Any], Any], batch: Any) -> None:
+        while len(self._flying) >= _FLYING:
+            self._land()
+        self._flying.append((keys, self._thread.submit(encode, batch)))
+
+    def _land(self) -> None:
+        keys, future = self._flying.popleft()
+        self._vectors |= zip(keys, future.result(), strict=True)
+        self._under_way.difference_update(keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,22 +11,31 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ragvis import encoder as encoders
-from ragvis.errors import IndexDamaged, IndexMismatch, StorageError, UsageError
+from ragvis.errors import IndexMismatch, StorageError, UsageError
 from ragvis.index import background as bg
-from ragvis.index.ingest import IndexReport, Ingest, OnFile, Plan, plan
+from ragvis.index.derive import Derivation, Segments, is_in_place
+from ragvis.index.ingest import Ingest, OnFile
+from ragvis.index.plan import IndexReport, Plan, plan
+from ragvis.index.upgrade import FORMAT_1, upgrade
 from ragvis.index.walk import Walk, is_under
+from ragvis.media.fit import Fit
 from ragvis.models import registry
-from ragvis.store.catalog import CATALOG, Catalog, FileRow, ItemRow
+from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.lock import writer_lock
+from ragvis.store.rows import FileRow, ItemRow
 from ragvis.store.trouble import sound
 from ragvis.store.vectors import VectorIndex
-from ragvis.types import IndexInfo, Modality, Tell, silent
+from ragvis.types import MODALITIES, IndexInfo, Modality, Tell, silent
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ragvis.encoder import Encoder
 
-MODALITIES: tuple[Modality, ...] = ("text", "image")
+    Vectors = NDArray[np.float32]
 
 
 def _unseen(*_: object) -> None:
@@ -93,6 +103,7 @@ class Index:
         Raises:
             IndexMissing, IndexMismatch, IndexDamaged: as their names say.
         """
+        upgrade(Path(path), tell)
         return cls(Catalog.open(Path(path)), tell=tell)
 
     @classmethod
@@ -109,13 +120,12 @@ class Index:
         """
         folder = Path(path)
         made_by: Encoder | None = None
-        if not (folder / CATALOG).is_file():
+        if not (folder / CATALOG).is_file() and not (folder / FORMAT_1).is_file():
             _check_place(folder)
             made_by = encoders.load(encoder or registry.default_names(tell)[0], tell)
-            settings = {"encoder": _lasting(made_by.name), "fingerprint": made_by.fingerprint}
             with writer_lock(folder):
                 if not (folder / CATALOG).is_file():  # another process may have been first
-                    Catalog.create(folder, {**settings, "dim": str(made_by.dim)}).close()
+                    Catalog.create(folder, _settings(made_by)).close()
         index = cls.open(folder, tell)
         try:
             # The name alone is taken at its word: the weights are compared when they are used.
@@ -165,14 +175,12 @@ class Index:
 
     # --- writing --------------------------------------------------------------------------
 
-    def plan(self, paths: Iterable[str | Path]) -> Plan:
+    def plan(self, paths: Iterable[str | Path], known: dict[str, FileRow]) -> Plan:
         """What ``add`` would do, found out by stat alone.
 
         Raises:
             UsageError: a path that is neither there nor in the index.
         """
-        with self._guard:
-            known = self._catalog.files()
         walk = Walk.of(paths, self.path)
         for root in walk.missing:
             if not any(is_under(path, root) for path in known):
@@ -181,9 +189,9 @@ class Index:
 
     def preview(self, paths: Iterable[str | Path]) -> IndexReport:
         """What ``add`` would report, by size and time alone. Raises as ``plan``."""
-        work = self.plan(paths)
         with self._guard:
-            return _preview(work, self._catalog.files())
+            known = self._catalog.files()
+        return self.plan(paths, known).preview(known)
 
     @staticmethod
     def preview_new(path: str | Path, paths: Iterable[str | Path]) -> IndexReport:
@@ -195,7 +203,7 @@ class Index:
         walk = Walk.of(paths, Path(path))
         if walk.missing:
             raise _no_such(walk.missing[0])
-        return _preview(plan(walk, {}), {})
+        return plan(walk, {}).preview({})
 
     def add(self, paths: Iterable[str | Path], on_file: OnFile | None = None) -> IndexReport:
         """Make the index say what is in ``paths``: add new files, re-read changed ones, drop
@@ -207,11 +215,25 @@ class Index:
             StorageError: the disk refuses; what was committed before is kept.
         """
         with self._writing() as writer:
-            work = self.plan(paths)
-            if work.to_read or work.to_remove:
-                Ingest(writer, self.encoder).run(work, writer.files(), on_file or _unseen)
-            self._derive(writer)
+            known = writer.files()
+            work = self.plan(paths, known)
+            derivation = Derivation(writer, lambda: self.encoder, self._tell)
+            if work.to_read or work.to_remove or work.respelled:
+                fit = self._fit(writer)
+                ingest = Ingest(writer, lambda: self.encoder, fit, derivation.on_commit)
+                ingest.run(work, known, on_file or _unseen)
+            derivation.finish()
             return work.report
+
+    def _fit(self, writer: Catalog) -> Fit:
+        """How the encoder takes pictures, known before it is loaded."""
+        known = writer.meta().get("fit")
+        if known is None:  # the index was made in an older format
+            with writer.commit():
+                writer.set_meta(fit=json.dumps(asdict(self.encoder.fit)))
+            return self.encoder.fit
+        with sound(self.path):
+            return Fit(**json.loads(known))
 
     def remove(self, paths: Iterable[str | Path]) -> int:
         """Forget the files under ``paths`` (the files themselves are untouched); how many.
@@ -225,7 +247,7 @@ class Index:
             if gone:
                 with writer.commit():
                     writer.remove(gone)
-            self._derive(writer)
+            Derivation(writer, lambda: self.encoder, self._tell).finish()
             return len(gone)
 
     @contextmanager
@@ -237,39 +259,34 @@ class Index:
             finally:
                 writer.fold()
 
-    def _derive(self, writer: Catalog) -> None:
-        """Write the FAISS files and the calibration, unless they are there and whole."""
-        view, damaged = self._load(writer)
-        derived = writer.derived()
-        fresh = all(derived.get(m, ("", "", -1))[2] == view.generation for m in MODALITIES)
-        if fresh and not damaged:
-            return
-        _, pictures = writer.vectors("image")
-        measured = bg.measure(self.encoder, view.vectors, pictures)
-        with writer.commit():
-            writer.set_meta(background=measured)
-        for modality, index in view.vectors.items():
-            name = f"{modality}.{writer.generation}.faiss"
-            writer.set_derived(modality, name, index.save(self.path / name))
-        self._sweep({entry[0] for entry in writer.derived().values()})
-
-    def _sweep(self, wanted: set[str]) -> None:
-        """Older derived files, and what a killed writer left half-written."""
-        for stale in (*self.path.glob("*.faiss"), *self.path.glob("*.part")):
-            if stale.name not in wanted:
-                stale.unlink(missing_ok=True)
-
     # --- reading --------------------------------------------------------------------------
 
     @contextmanager
     def reading(self) -> Iterator[View]:
         """One committed generation, for vectors, words and items alike, while it is entered."""
-        with self._guard, self._catalog.snapshot():
-            if self._view is None or self._view.generation != self._catalog.generation:
-                self._view, damaged = self._load(self._catalog)
-                for problem in damaged:
-                    self._tell(f"{problem}; rebuilt in memory, and by the next `ragvis index`")
-            yield self._view
+        with self._guard:
+            moved_on: int | None = None
+            while True:
+                with self._catalog.snapshot():
+                    generation = self._catalog.generation
+                    if generation == moved_on or self._is_all_there():
+                        yield self._viewed(generation)
+                        return
+                    # A writer may have dropped the files since; its commit names the new ones.
+                    moved_on = generation
+
+    def _is_all_there(self) -> bool:
+        rows = (row for m in MODALITIES for row in self._catalog.segments(m))
+        return all(is_in_place(self.path, row) for row in rows)
+
+    def _viewed(self, generation: int) -> View:
+        if self._view is None or self._view.generation != generation:
+            with sound(self.path):
+                background = bg.parse(self._catalog.meta().get("background", "{}"))
+            opened = {m: Segments(self._catalog, m, self._tell) for m in MODALITIES}
+            vectors = {m: s.open(self._catalog.segments(m)) for m, s in opened.items()}
+            self._view = View(generation, vectors, background)
+        return self._view
 
     def items(self, ids: Iterable[int]) -> dict[int, ItemRow]:
         """Items with their files, by id."""
@@ -295,9 +312,9 @@ class Index:
 
     def status(self) -> IndexStatus:
         """Counts, encoder, size, and the files that could not be read."""
-        with self._guard:
+        with self._guard, self._catalog.snapshot():
             info = self.info()
-            errors = {f.shown: f.error for f in self._catalog.files().values() if f.error}
+            errors = self._catalog.errors()
             counts = self._catalog.counts()
         return IndexStatus(
             info.path,
@@ -318,28 +335,8 @@ class Index:
         """
         with self._guard:
             self._catalog.check()
-            return self._load(self._catalog)[1]
-
-    def _load(self, catalog: Catalog) -> tuple[View, list[str]]:
-        """The view of a catalog's newest generation, and the derived files that were no good."""
-        damaged: list[str] = []
-        with catalog.snapshot(), sound(self.path):
-            meta = catalog.meta()
-            generation = int(meta["generation"])
-            vectors = {m: self._vectors(catalog, m, generation, damaged) for m in MODALITIES}
-            background = bg.parse(meta.get("background", "{}"))
-        return View(generation, vectors, background), damaged
-
-    def _vectors(
-        self, catalog: Catalog, modality: Modality, generation: int, damaged: list[str]
-    ) -> VectorIndex:
-        name, sha256, made_of = catalog.derived().get(modality, ("", "", -1))
-        if made_of == generation:
-            try:
-                return VectorIndex.load(self.path / name, sha256)
-            except IndexDamaged as damage:
-                damaged.append(str(damage))
-        return VectorIndex.build(*catalog.vectors(modality))
+            with self._catalog.snapshot():
+                return [p for m in MODALITIES for p in Segments(self._catalog, m).problems()]
 
 
 def _lasting(encoder: str) -> str:
@@ -362,11 +359,14 @@ def _no_such(path: str) -> UsageError:
     return UsageError(f"no such file or folder: {path}", "Check the spelling.")
 
 
-def _preview(work: Plan, known: dict[str, FileRow]) -> IndexReport:
-    report = work.report
-    report.changed = sum(found.path in known for found in work.to_read)
-    report.added = len(work.to_read) - report.changed
-    return report
+def _settings(encoder: Encoder) -> dict[str, str]:
+    """What a new index remembers of its encoder."""
+    return {
+        "encoder": _lasting(encoder.name),
+        "fingerprint": encoder.fingerprint,
+        "dim": str(encoder.dim),
+        "fit": json.dumps(asdict(encoder.fit)),
+    }
 
 
 def _check_place(folder: Path) -> None:

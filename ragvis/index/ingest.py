@@ -3,223 +3,302 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ragvis import documents
 from ragvis._files import sha256_of_file
-from ragvis.documents.model import short
+from ragvis.documents.child import Message
+from ragvis.documents.model import Heading, Page, short, title_from_name
 from ragvis.documents.passages import Cutter
+from ragvis.documents.reader import kind_of
+from ragvis.documents.readers import Readers
 from ragvis.errors import BadFile
 from ragvis.index.batches import Batches
-from ragvis.index.walk import Found, Walk
-from ragvis.store.catalog import Catalog, FileRow, ItemRow
+from ragvis.index.plan import IndexReport, Plan
+from ragvis.index.walk import Found
+from ragvis.store.catalog import Catalog
+from ragvis.store.rows import DocumentRow, FileRow, ItemRow, content_key
 
 if TYPE_CHECKING:
-    from ragvis.documents import Document
     from ragvis.encoder import Encoder
+    from ragvis.media.fit import Fit
 
 PASSAGE_TOKENS = 128  # longest passage, where the encoder reads that many
 _FILES_A_COMMIT = 64
 _ITEMS_A_COMMIT = 512
+_ITEMS_WAITING = 8192  # items without a vector, before half-empty batches are embedded
 OnFile = Callable[[int, int, str], None]  # (done, of, file as given)
 
 
 @dataclass(slots=True)
-class IndexReport:
-    """What one run of ``index`` did."""
-
-    added: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    passages: int = 0  # new in this run
-    images: int = 0
-    bad: dict[str, str] = field(default_factory=dict)  # file as given -> why it was not read
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON of ``ragvis index --json``."""
-        numbers = {k: getattr(self, k) for k in _NUMBERS}
-        return {**numbers, "bad": [{"path": p, "reason": r} for p, r in self.bad.items()]}
-
-
-_NUMBERS = ("added", "changed", "unchanged", "removed", "passages", "images")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What has to be done, found out by stat alone."""
-
-    to_read: tuple[Found, ...]
-    to_remove: tuple[str, ...]
-    report: IndexReport
-
-
-def plan(walk: Walk, known: dict[str, FileRow]) -> Plan:
-    """Compare a walk with the catalog: same size, mtime and inode means unchanged."""
-    report = IndexReport()
-    to_read = []
-    for path, found in walk.found.items():
-        row = known.get(path)
-        # A row without a hash could not even be opened: that may be over by now.
-        if (
-            row is not None
-            and row.sha256
-            and _same_stat(row, found.stat)
-            and (row.shown == found.shown)
-        ):
-            if row.error:
-                report.bad[found.shown] = row.error
-            else:
-                report.unchanged += 1
-        else:
-            to_read.append(found)
-    gone = [p for p in known if p not in walk.found and walk.covers(p)]
-    report.removed = len(gone)
-    report.bad |= walk.troubles
-    return Plan(tuple(to_read), tuple(gone), report)
-
-
-@dataclass(slots=True)
 class _Read:
-    """A file as read, its items waiting for vectors; ``touched`` when only its stat is new."""
+    """A file as read: to be linked to a document that is there, or to the one it holds."""
 
     row: FileRow
+    document: DocumentRow | None = None
     items: list[ItemRow] = field(default_factory=list)
-    touched: bool = False
 
 
 class Ingest:
-    """Carries out a plan."""
+    """Carries out a plan.
 
-    def __init__(self, catalog: Catalog, encoder: Encoder) -> None:
+    Args:
+        catalog: open for writing.
+        encoder: loads the encoder; not called where nothing is to be embedded.
+        fit: how the encoder takes pictures.
+        on_commit: called after each commit with the number of items that went into it.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        encoder: Callable[[], Encoder],
+        fit: Fit,
+        on_commit: Callable[[int], None],
+    ) -> None:
         self._catalog = catalog
         self._encoder = encoder
-        self._batches = Batches(encoder, catalog)
-        self._limit = min(PASSAGE_TOKENS, encoder.max_tokens)
-        self._report = IndexReport()
+        self._fit = fit
+        self._on_commit = on_commit
+        self._batches = Batches(encoder, catalog, fit)
+        self._waiting: list[_Read] = []
+        self._sha256: dict[str, str] = {}  # of the files whose job has begun, by path
 
     def run(self, work: Plan, known: dict[str, FileRow], on_file: OnFile) -> IndexReport:
         """Read, embed and commit; stopping at any point keeps what was committed."""
-        report = self._report = work.report
-        if work.to_remove:
+        gone = Counter(known[path].sha256 for path in work.to_remove)
+        counts = _Counts(work.report, known, gone)
+        lookup = _Lookup(self._catalog.folder)
+        with closing(self._batches), closing(lookup), Readers(self._fit, len(work.to_read)) as all_:
+            jobs = all_.read(work.to_read, lambda found: self._wanted(found, lookup))
+            for done, (found, messages) in enumerate(jobs):
+                on_file(done, len(work.to_read), found.shown)
+                read = self._take(found, messages)
+                counts.count(read.row, read.items, read.document)
+                self._waiting.append(read)
+                self._commit_ready()
+            self._batches.flush()
+            self._commit(self._waiting)
+        self._finish(work)
+        on_file(len(work.to_read), len(work.to_read), "")
+        return work.report
+
+    def _wanted(self, found: Found, lookup: _Lookup) -> str | None:
+        """Hash a file; its path where its content is not known yet."""
+        try:
+            sha256 = sha256_of_file(Path(found.path))
+        except OSError as error:
+            raise BadFile(error.strerror or str(error)) from error
+        self._sha256[found.path] = sha256
+        return None if lookup.has(_content_of(found, sha256)) else found.path
+
+    def _take(self, found: Found, messages: Iterable[Message]) -> _Read:
+        """Pull a file's messages; what is to be embedded goes into the batches."""
+        row = _row_of(found)
+        try:
+            reading = _Reading(self, row)
+            for header, pixels in messages:
+                reading.take(header, pixels)
+            row = replace(row, sha256=self._sha256.pop(found.path))
+            if not reading.began:
+                return _Read(row)
+            reading.require_items()
+            _require_unchanged(found)
+        except BadFile as error:
+            sha256 = self._sha256.pop(found.path, row.sha256)
+            kept = "" if isinstance(error, _Changed) else sha256
+            return _Read(replace(row, sha256=kept, error=str(error)))
+        content = _content_of(found, row.sha256)
+        return _Read(row, DocumentRow(content, reading.title, reading.problems), reading.items)
+
+    # --- commits --------------------------------------------------------------------------
+
+    def _commit_ready(self) -> None:
+        """Commit the files whose vectors are all there, once they are worth a commit."""
+        if sum(len(r.items) for r in self._waiting) > _ITEMS_WAITING:
+            self._batches.flush()
+        ready = [r for r in self._waiting if self._batches.has(i.content for i in r.items)]
+        if len(ready) >= _FILES_A_COMMIT or sum(len(r.items) for r in ready) >= _ITEMS_A_COMMIT:
+            self._commit(ready)
+
+    def _commit(self, ready: list[_Read]) -> None:
+        if not ready:
+            return
+        with self._catalog.commit():
+            for read in ready:
+                self._catalog.link(read.row, self._document_of(read))
+        done = {id(read) for read in ready}
+        self._waiting = [read for read in self._waiting if id(read) not in done]
+        self._batches.keep_only({i.content for r in self._waiting for i in r.items})
+        self._on_commit(sum(len(read.items) for read in ready))
+
+    def _document_of(self, read: _Read) -> int | None:
+        if read.row.error is not None:
+            return None
+        content = content_key(read.row.sha256, _kind(read.row.path))
+        known = self._catalog.document_id(content)  # an equal file may have come first
+        if known is not None or read.document is None:
+            return known
+        vectors = [self._batches.vector(i.content) for i in read.items]
+        return self._catalog.add_document(read.document, read.items, np.array(vectors, np.float32))
+
+    def _finish(self, work: Plan) -> None:
+        """Files that vanished go last: one that was moved has found its document by then."""
+        if work.to_remove or work.respelled:
             with self._catalog.commit():
                 self._catalog.remove(work.to_remove)
-        waiting: list[_Read] = []
-        for done, found in enumerate(work.to_read):
-            on_file(done, len(work.to_read), found.shown)
-            read = self._read(found, known.get(found.path))
-            self._count(read, known.get(found.path), report)
-            waiting.append(read)
-            items = sum(len(r.items) for r in waiting)
-            if len(waiting) >= _FILES_A_COMMIT or items >= _ITEMS_A_COMMIT:
-                self._commit(waiting)
-        self._commit(waiting)
-        on_file(len(work.to_read), len(work.to_read), "")
-        return report
+                for found in work.respelled:
+                    self._catalog.respell(found.path, found.shown)
 
-    def _count(self, read: _Read, before: FileRow | None, report: IndexReport) -> None:
-        if read.row.error:
-            report.bad[read.row.shown] = read.row.error
-        elif read.touched:
-            report.unchanged += 1
-        elif before is None or before.error:
-            report.added += 1
-        else:
-            report.changed += 1
-        report.passages += sum(i.modality == "text" for i in read.items)
-        report.images += sum(i.modality == "image" for i in read.items)
+    # --- passages -------------------------------------------------------------------------
 
-    def _commit(self, waiting: list[_Read]) -> None:
-        if not waiting:
-            return
-        self._batches.flush()
-        with self._catalog.commit():
-            for read in waiting:
-                if read.touched:
-                    self._catalog.touch(read.row)
-                else:
-                    vectors = [self._batches.vector(i.content) for i in read.items]
-                    self._catalog.put(read.row, read.items, np.array(vectors, np.float32))
-        self._batches.forget()
-        waiting.clear()
+    def passages(self, title: str, pages: Iterable[Page]) -> Iterator[ItemRow]:
+        """A document's passages, handed to the batches."""
+        encoder = self._encoder()
+        limit = min(PASSAGE_TOKENS, encoder.max_tokens)
+        opening = self._opening(short(title), limit // 4)
+        cutter = Cutter(encoder.count_tokens, limit - encoder.count_tokens([opening])[0])
+        passages = ((page.number, p) for page in pages for p in cutter.cut(page))
+        for ordinal, (page, passage) in enumerate(passages):
+            content = self._batches.add_text(opening + passage.text)
+            section = short(passage.section)
+            span, body = passage.span, passage.text
+            yield ItemRow("text", ordinal, content, page, span, section=section, body=body)
 
-    def _read(self, found: Found, before: FileRow | None) -> _Read:
-        row = _row_of(found, before)
-        try:
-            row = replace(row, sha256=_sha256(found.path))
-            if before is not None and before.sha256 == row.sha256 and not before.error:
-                return _Read(row, touched=True)
-            document = documents.read(Path(found.path))
-            row = replace(row, title=short(document.title))
-            items = [*self._passages(document), *self._figures(found, document)]
-            if not items:
-                raise BadFile("nothing to index in it")
-        except BadFile as error:
-            return _Read(replace(row, error=str(error)))
-        return _Read(row, items)
-
-    def _passages(self, document: Document) -> Iterator[ItemRow]:
-        opening = self._opening(short(document.title))
-        room = self._limit - self._encoder.count_tokens([opening])[0]
-        cutter = Cutter(self._encoder.count_tokens, room)
-        ordinal = 0
-        for page in document.pages:
-            for passage in cutter.cut(page):
-                yield ItemRow(
-                    "text",
-                    ordinal,
-                    self._batches.add_text(opening + passage.text),
-                    page.number,
-                    passage.span,
-                    section=short(passage.section),
-                    body=passage.text,
-                )
-                ordinal += 1
-
-    def _opening(self, title: str) -> str:
-        """The title that is embedded before each passage, in at most a quarter of its tokens."""
+    def _opening(self, title: str, limit: int) -> str:
+        """The title that is embedded before each passage, in at most so many tokens."""
         words = title.split()[:32]
-        while words and self._encoder.count_tokens([" ".join(words)])[0] > self._limit // 4:
+        while words and self._encoder().count_tokens([" ".join(words)])[0] > limit:
             words.pop()
         return " ".join(words) + ". " if words else ""
 
-    def _figures(self, found: Found, document: Document) -> Iterator[ItemRow]:
-        alone = len(document.figures) == 1 and not document.pages
-        for figure in document.figures:
-            try:
-                content = self._batches.add_picture(figure.open())
-            except BadFile as error:
-                if alone:
-                    raise
-                # one broken picture does not cost a document its text
-                self._report.bad[f"{found.shown}, picture {figure.ordinal + 1}"] = str(error)
-                continue
-            caption = figure.caption or ""
-            yield ItemRow(
-                "image", figure.ordinal, content, figure.page, None, figure.bbox, body=caption
+    def picture(self, header: dict[str, Any], pixels: bytes) -> ItemRow:
+        """A picture, handed to the batches.
+
+        Raises:
+            BadFile: it could not be read.
+        """
+        if "error" in header or len(pixels) != self._fit.width * self._fit.height * 3:
+            raise BadFile(str(header.get("error", "its pixels are incomplete")))
+        content = self._batches.add_picture(header["sha256"], pixels)
+        box = tuple(header["bbox"]) if header["bbox"] else None
+        ordinal, page, caption = header["ordinal"], header["page"], header["caption"]
+        return ItemRow("image", ordinal, content, page, bbox=box, body=caption)
+
+
+class _Reading:
+    """One file's messages, as they come."""
+
+    def __init__(self, ingest: Ingest, row: FileRow) -> None:
+        self._ingest = ingest
+        self._row = row
+        self.began = False
+        self.title = ""
+        self.items: list[ItemRow] = []
+        self.problems: dict[str, str] = {}
+
+    def take(self, header: dict[str, Any], pixels: bytes) -> None:
+        """Raises:
+        BadFile: the reader says so.
+        """
+        self.began = True
+        if header["kind"] == "bad":
+            raise BadFile(header["reason"])
+        if header["kind"] == "text":
+            self.title = header["title"]
+            pages = (
+                Page(n, text, tuple(Heading(*h) for h in hs)) for n, text, hs in header["pages"]
             )
+            self.items += self._ingest.passages(self.title or self._row.label, pages)
+        elif header["kind"] == "picture":
+            try:
+                self.items.append(self._ingest.picture(header, pixels))
+            except BadFile as error:  # one broken picture does not cost a document its text
+                self.problems[f"picture {header['ordinal'] + 1}"] = str(error)
+
+    def require_items(self) -> None:
+        """Raises:
+        BadFile: there is nothing to be found in it.
+        """
+        if not self.items:
+            only = list(self.problems.values())
+            raise BadFile(only[0] if len(only) == 1 else "nothing to index in it")
 
 
-def _same_stat(row: FileRow, about: os.stat_result) -> bool:
-    seen = (about.st_size, about.st_mtime_ns, about.st_ino)
-    return (row.size, row.mtime_ns, row.inode) == seen
+class _Changed(BadFile):
+    """The file is not the one that was hashed."""
 
 
-def _row_of(found: Found, before: FileRow | None) -> FileRow:
-    about = found.stat
-    title = before.title if before else ""
-    return FileRow(
-        found.path, found.shown, about.st_size, about.st_mtime_ns, about.st_ino, "", title
-    )
+class _Lookup:
+    """Which contents the catalog holds, asked by the readers' threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._catalog = Catalog.open(folder)
+        self._guard = threading.Lock()
+
+    def has(self, content: str) -> bool:
+        with self._guard:
+            return self._catalog.document_id(content) is not None
+
+    def close(self) -> None:
+        self._catalog.close()
 
 
-def _sha256(path: str) -> str:
+class _Counts:
+    """Keeps the report."""
+
+    def __init__(self, report: IndexReport, known: dict[str, FileRow], gone: Counter[str]) -> None:
+        self._report = report
+        self._known = known
+        self._gone = gone
+
+    def count(self, row: FileRow, items: list[ItemRow], document: DocumentRow | None) -> None:
+        before = self._known.get(row.path)
+        if row.error is not None:
+            self._report.bad[row.shown] = row.error
+        elif before is not None and before.sha256 == row.sha256 and before.error is None:
+            self._report.unchanged += 1
+        elif before is not None and before.error is None:
+            self._report.changed += 1
+        elif document is None and self._gone[row.sha256] > 0:
+            self._gone[row.sha256] -= 1
+            self._report.moved += 1
+            self._report.removed -= 1
+        else:
+            self._report.added += 1
+        if document is not None:
+            self._report.bad |= {f"{row.shown}, {p}": w for p, w in document.problems.items()}
+        self._report.passages += sum(i.modality == "text" for i in items)
+        self._report.images += sum(i.modality == "image" for i in items)
+
+
+def _require_unchanged(found: Found) -> None:
     try:
-        return sha256_of_file(Path(path))
+        now = os.stat(found.path)
     except OSError as error:
-        raise BadFile(error.strerror or str(error)) from error
+        raise _Changed(error.strerror or str(error)) from error
+    then = found.stat
+    if (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
+        raise _Changed("it changed while it was read; index it again")
+
+
+def _kind(path: str) -> str:
+    return kind_of(Path(path)) or ""
+
+
+def _content_of(found: Found, sha256: str) -> str:
+    return content_key(sha256, _kind(found.path))
+
+
+def _row_of(found: Found) -> FileRow:
+    about = found.stat
+    label = short(title_from_name(Path(found.path)))
+    times = (about.st_size, about.st_mtime_ns, about.st_ino)
+    return FileRow(found.path, found.shown, *times, sha256="", label=label)

@@ -12,21 +12,25 @@ from typing import TypeAlias, cast
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ragvis.errors import BadFile
+from ragvis.media.fit import Fit
 
 Picture: TypeAlias = Image.Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _THINNEST = 10  # long side over short side
 _LONGEST_THIN = 4096  # pixels
+_DRAFT = 2  # times the wanted size
+_ORIENTATION, _TURNED = 0x0112, 5  # EXIF; from 5 on, width and height change places
 MAX_FRAMES = 500  # pages read from one multi-page TIFF
 
 
-def open_picture(source: Path | bytes, frame: int = 0) -> Picture:
+def open_picture(source: Path | bytes, frame: int = 0, fit: Fit | None = None) -> Picture:
     """Decode one picture: upright by its EXIF, transparency on white, mode RGB.
 
     Args:
         source: a file, or its bytes.
         frame: which page of a multi-page TIFF; other formats have one.
+        fit: what it will be brought to: a JPEG is decoded at no more than is needed for that.
 
     Raises:
         BadFile: not a picture of the allowed formats, broken, or over Pillow's bomb limit.
@@ -34,8 +38,35 @@ def open_picture(source: Path | bytes, frame: int = 0) -> Picture:
     with _decoding(source) as image:
         if frame:
             image.seek(frame)
+        if fit is not None:
+            _decode_small(image, fit)
         image.load()
         return upright_rgb(image)
+
+
+def fitted(picture: Picture, fit: Fit) -> bytes:
+    """The picture as an encoder takes it: (height, width, 3) bytes, row by row.
+
+    The same pixels as open_clip's own preprocessing makes, up to the bytes' rounding.
+    """
+    filter_ = Image.Resampling.BICUBIC if fit.bicubic else Image.Resampling.BILINEAR
+    small = picture.resize(fit.scaled(*picture.size), filter_)
+    box = fit.crop(*small.size)
+    if small.width < fit.width or small.height < fit.height:
+        canvas = Image.new("RGB", (fit.width, fit.height), (fit.fill,) * 3)
+        canvas.paste(small, (-box[0], -box[1]))
+        return canvas.tobytes()
+    return small.crop(box).tobytes()
+
+
+def _decode_small(image: Image.Image, fit: Fit) -> None:
+    """A JPEG can be decoded at an eighth, a quarter or half of its size, which is most of the
+    work; twice what is wanted leaves the resampling's result as it was."""
+    width, height = fit.scaled(*image.size)
+    if image.getexif().get(_ORIENTATION, 1) >= _TURNED:
+        turned = fit.scaled(*image.size[::-1])
+        width, height = turned[1], turned[0]
+    image.draft("RGB", (_DRAFT * width, _DRAFT * height))
 
 
 def frame_count(source: Path | bytes) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from ragvis.errors import UsageError
 from ragvis.index import Index, QueryKind, View
 from ragvis.retriever.fusion import merge, reciprocal_rank
-from ragvis.store.catalog import ItemRow
+from ragvis.store.rows import ItemRow
 from ragvis.types import Hit, Modality
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Retriever:
         rankings: list[list[int]] = []
         for vector in _searched(query.vectors):
             _, ids = view.vectors[modality].search(vector[None, :], wanted)
-            rankings.append([int(i) for i in ids[0]])
+            rankings.append([int(i) for i in ids[0] if i >= 0])
         words: dict[int, float] = {}
         if query.text:
             words = dict(self.index.word_search(query.text, modality, wanted))
@@ -155,25 +155,26 @@ class Retriever:
         ]
 
     def _hit(self, view: View, query: Query, item: ItemRow, scores: dict[str, float]) -> Hit:
-        assert item.file is not None
+        file = item.files[0]
         own = view.vectors[item.modality].vector(item.id)
         cosines = {kind: float(own @ v) for kind, v in query.vectors.items()}
         seen = max(view.floor(k, item.modality).calibrate(c) for k, c in cosines.items())
         return Hit(
             id=f"{item.modality[0]}{item.id}",
             modality=item.modality,
-            path=item.file.shown,
-            title=item.file.title,
+            path=file.shown,
+            title=item.title,
             section=item.section,
             page=item.page,
             span=item.span,
             bbox=item.bbox,
-            sha256=item.file.sha256,
+            sha256=file.sha256,
             score=round(_either(seen, scores["words"]), 4),
             scores={**_rounded(cosines), **_rounded(scores)},
             text=item.body or None,
-            file=item.file.path,
+            file=file.path,
             ordinal=item.ordinal,
+            paths=tuple(f.shown for f in item.files),
         )
 
 

@@ -3,90 +3,79 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ragvis._files import replace
 from ragvis.errors import IndexDamaged, IndexMismatch, IndexMissing
-from ragvis.store import words
+from ragvis.store import connection, words
+from ragvis.store.connection import transaction
+from ragvis.store.rows import (
+    FILE_COLUMNS,
+    ITEM_COLUMNS,
+    DocumentRow,
+    FileRow,
+    ItemRow,
+    item_of,
+    name_words,
+    place_of,
+)
 from ragvis.store.schema import FORMAT, TABLES
+from ragvis.store.segments import SegmentRow
 from ragvis.store.trouble import sound, told
-from ragvis.types import Box, Modality
+from ragvis.types import Modality
 
 if TYPE_CHECKING:
+    import apsw
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
+    Stored = NDArray[np.float16]
     Ids = NDArray[np.int64]
 
-CATALOG = "catalog.sqlite"
+CATALOG = "catalog.db"
 _STORED = np.dtype("<f2")
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """One file as it was when it was last read."""
-
-    path: str
-    shown: str
-    size: int
-    mtime_ns: int
-    inode: int
-    sha256: str
-    title: str = ""
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRow:
-    """One retrievable unit. ``id`` is 0 until it is stored."""
-
-    modality: Modality
-    ordinal: int
-    content: str
-    page: int | None = None
-    span: tuple[int, int] | None = None
-    bbox: Box | None = None
-    section: str = ""
-    body: str = ""
-    id: int = 0
-    file: FileRow | None = None
+_CHUNK = 4096  # vectors read from the catalog at a time
 
 
 class Catalog:
-    """Reads and writes ``catalog.sqlite``. One writer at a time; readers see whole commits."""
+    """Reads and writes ``catalog.db``. One writer at a time; readers see whole commits."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, folder: Path, db: apsw.Connection) -> None:
         self.folder = folder
-        self._db = connection
+        self.file = folder / CATALOG
+        self._db = db
+        self._touched: set[int] = set()  # documents whose files changed within this commit
 
     @classmethod
-    def create(cls, folder: Path, settings: dict[str, str]) -> Catalog:
-        """A new, empty catalog. It appears whole or not at all; hold the writer's lock."""
+    @contextmanager
+    def creating(cls, folder: Path, settings: dict[str, str]) -> Iterator[Catalog]:
+        """A new catalog, to be filled; it appears whole at the end or not at all. Hold the
+        writer's lock."""
         file = folder / CATALOG
         part = file.with_suffix(".part")
         with told(file):
             folder.mkdir(parents=True, exist_ok=True)
-            part.unlink(missing_ok=True)
-            db = _connect(part)
-            try:
+            for leftover in folder.glob(part.name + "*"):
+                leftover.unlink()
+            with closing(connection.create(part)) as db:
                 meta = {"format": str(FORMAT), "generation": "0", **settings}
-                with _transaction(db):
-                    for statement in _statements(TABLES):
-                        db.execute(statement)
-                    db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-            finally:
-                db.close()
-            os.replace(part, file)
-            with closing(_connect(file)) as db:
                 db.execute("PRAGMA journal_mode = WAL")
+                with transaction(db):
+                    db.execute(TABLES)
+                    db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+                yield cls(folder, db)
+            replace(part, file)
+
+    @classmethod
+    def create(cls, folder: Path, settings: dict[str, str]) -> Catalog:
+        """A new, empty catalog, open for writing. Hold the writer's lock."""
+        with cls.creating(folder, settings):
+            pass
         return cls.open(folder, write=True)
 
     @classmethod
@@ -102,7 +91,9 @@ class Catalog:
         if not file.is_file():
             raise IndexMissing(f"no index in {folder}", f"Make one: ragvis index PATH -i {folder}")
         with told(file):
-            catalog = cls(folder, _connect(file) if write else _connect_readonly(file))
+            connection.require_checksums(file)
+            opened = connection.open_to_write if write else connection.open_to_read
+            catalog = cls(folder, opened(file))
         try:
             catalog._check_format()
         except BaseException:
@@ -122,18 +113,22 @@ class Catalog:
 
     def close(self) -> None:
         """Give the file back."""
-        self._db.close()
+        with told(self.file):
+            self._db.close()
 
     def fold(self) -> None:
-        """Move the write-ahead log into the file, as far as readers allow."""
-        with told(self.folder / CATALOG):
+        """Move the write-ahead log into the file, as far as readers allow, waiting for none."""
+        with told(self.file):
+            self._db.set_busy_timeout(0)
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextmanager
     def commit(self) -> Iterator[None]:
         """One generation: everything inside is stored, or nothing is."""
-        with told(self.folder / CATALOG), _transaction(self._db):
+        self._touched.clear()
+        with told(self.file), transaction(self._db):
             yield
+            self._settle()
             self._db.execute(
                 "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'"
             )
@@ -144,19 +139,21 @@ class Catalog:
         if self._db.in_transaction:
             yield
             return
-        with told(self.folder / CATALOG):
-            self._db.execute("BEGIN")
+        self._all("BEGIN")
         try:
             yield
         finally:
-            self._db.execute("COMMIT")
+            self._all("COMMIT")
+
+    def _all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        with told(self.file):
+            return self._db.execute(query, values).fetchall()
 
     # --- settings -------------------------------------------------------------------------
 
     def meta(self) -> dict[str, str]:
         """All settings."""
-        with told(self.folder / CATALOG):
-            return dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        return dict(self._all("SELECT key, value FROM meta"))
 
     def set_meta(self, **values: str) -> None:
         """Change settings; within ``commit``."""
@@ -169,103 +166,204 @@ class Catalog:
 
     # --- writing (within ``commit``) -------------------------------------------------------
 
-    def put(self, file: FileRow, items: Sequence[ItemRow], vectors: Vectors) -> None:
-        """Replace what is known of one file. vectors: (len(items), dim) float32, unit rows."""
-        self.remove([file.path])
-        row = (file.path, file.shown, file.size, file.mtime_ns, file.inode, file.sha256)
-        cursor = self._db.execute(
-            "INSERT INTO file(path, shown, size, mtime_ns, inode, sha256, title, error)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*row, file.title, file.error),
-        )
-        name = _name_words(file.path)
+    def add_document(
+        self, document: DocumentRow, items: Sequence[ItemRow], vectors: Vectors
+    ) -> int:
+        """Store what was read; its id, to be linked. vectors: (len(items), dim), unit rows."""
+        problems = json.dumps(document.problems)
+        row = (document.content, document.title, problems)
+        self._db.execute("INSERT INTO document(content, title, problems) VALUES (?, ?, ?)", row)
+        number = self._db.last_insert_rowid()
         blobs = (v.astype(_STORED).tobytes() for v in vectors)
         self._db.executemany(
-            "INSERT INTO item(file_id, modality, ordinal, page, span_start, span_end, bbox,"
+            "INSERT INTO item(document_id, modality, ordinal, page, span_start, span_end, bbox,"
             " section, body, title, name, content, vector)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, ?)",
             [
-                (cursor.lastrowid, *_item_columns(item), file.title, name, item.content, blob)
+                (number, *place_of(item), item.content, blob)
                 for item, blob in zip(items, blobs, strict=True)
             ],
         )
+        return number
 
-    def touch(self, file: FileRow) -> None:
-        """The same content under new times, or under a new spelling of its path."""
-        self._db.execute(
-            "UPDATE file SET shown = ?, size = ?, mtime_ns = ?, inode = ? WHERE path = ?",
-            (file.shown, file.size, file.mtime_ns, file.inode, file.path),
+    def link(self, file: FileRow, document: int | None) -> None:
+        """A path holds this document now; None where it could not be read."""
+        self._touch_documents_of(file.path)
+        values = (
+            *(file.path, file.shown, file.size, file.mtime_ns, file.inode, file.sha256),
+            *(file.label, file.error, document),
         )
+        self._db.execute(
+            f"INSERT INTO file({FILE_COLUMNS}, document_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT(path) DO UPDATE SET shown = excluded.shown, size = excluded.size,"
+            " mtime_ns = excluded.mtime_ns, inode = excluded.inode, sha256 = excluded.sha256,"
+            " label = excluded.label, error = excluded.error, document_id = excluded.document_id",
+            values,
+        )
+        if document is not None:
+            self._touched.add(document)
+
+    def respell(self, path: str, shown: str) -> None:
+        """The same file under a new spelling of its path."""
+        self._db.execute("UPDATE file SET shown = ? WHERE path = ?", (shown, path))
 
     def remove(self, paths: Iterable[str]) -> None:
-        """Forget files and their items."""
-        self._db.executemany("DELETE FROM file WHERE path = ?", [(p,) for p in paths])
+        """Forget files, and the documents that no other file holds."""
+        for path in paths:
+            self._touch_documents_of(path)
+            self._db.execute("DELETE FROM file WHERE path = ?", (path,))
 
-    def set_derived(self, modality: Modality, file: str, sha256: str) -> None:
-        """Note the FAISS file made of the generation as it stands."""
-        with told(self.folder / CATALOG), _transaction(self._db):
+    def set_segments(self, modality: Modality, segments: Sequence[SegmentRow], kept: int) -> None:
+        """The segments as they stand now, the first ``kept`` of them as before; of the dead,
+        only those that stand in these are still of interest."""
+        self._db.execute("DELETE FROM segment WHERE modality = ?", (modality,))
+        rows = [(s.name, s.modality, s.first, s.last, s.count, s.sums) for s in segments]
+        self._db.executemany("INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?)", rows)
+        after = segments[kept - 1].last if kept else -1
+        self._db.execute("DELETE FROM dead WHERE modality = ? AND id > ?", (modality, after))
+
+    def _touch_documents_of(self, path: str) -> None:
+        query = "SELECT document_id FROM file WHERE path = ? AND document_id IS NOT NULL"
+        self._touched |= {row[0] for row in self._db.execute(query, (path,))}
+
+    def _settle(self) -> None:
+        """Drop documents without a file; let the others' items say their files' names."""
+        for number in self._touched:
+            files = self._db.execute(
+                "SELECT path, label FROM file WHERE document_id = ? ORDER BY id", (number,)
+            ).fetchall()
+            if not files:
+                self._db.execute("DELETE FROM document WHERE id = ?", (number,))
+                continue
+            own = self._db.execute("SELECT title FROM document WHERE id = ?", (number,)).get
+            said = (name_words([str(path) for path, _ in files]), own or files[0][1])
             self._db.execute(
-                "INSERT OR REPLACE INTO derived VALUES (?, ?, ?,"
-                " (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'generation'))",
-                (modality, file, sha256),
+                "UPDATE item SET name = ?, title = ? WHERE document_id = ? AND"
+                " (name, title) != (?, ?)",
+                (*said, number, *said),
             )
 
     # --- reading --------------------------------------------------------------------------
 
     def files(self) -> dict[str, FileRow]:
         """Every file by its absolute path."""
-        with told(self.folder / CATALOG), sound(self.folder / CATALOG):
-            rows = self._db.execute(f"SELECT {_FILE_COLUMNS} FROM file").fetchall()
-            return {str(row[0]): FileRow(*row) for row in rows}
+        with sound(self.file):
+            rows = self._all(f"SELECT {FILE_COLUMNS} FROM file")
+            return {row[0]: FileRow(*row) for row in rows}
+
+    def errors(self) -> dict[str, str]:
+        """What could not be read: file as given (and which picture in it) -> why."""
+        with sound(self.file):
+            bad = dict(self._all("SELECT shown, error FROM file WHERE error IS NOT NULL"))
+            parts = self._all(
+                "SELECT MIN(shown), problems FROM file JOIN document ON document.id = document_id"
+                " WHERE problems != '[]' GROUP BY document_id"
+            )
+            inner = [(shown, json.loads(found)) for shown, found in parts]
+        return bad | {f"{shown}, {part}": why for shown, p in inner for part, why in p.items()}
+
+    def document_id(self, content: str) -> int | None:
+        """The document of these bytes, if they were read before."""
+        found = self._all("SELECT id FROM document WHERE content = ?", (content,))
+        return int(found[0][0]) if found else None
 
     def items(self, ids: Iterable[int]) -> dict[int, ItemRow]:
         """Items with their files, by id; ids that are gone are left out."""
-        found: dict[int, ItemRow] = {}
-        wanted = list(ids)
-        with told(self.folder / CATALOG), sound(self.folder / CATALOG):
-            for start in range(0, len(wanted), words.IN_CLAUSE):
-                part = wanted[start : start + words.IN_CLAUSE]
-                marks = ",".join("?" * len(part))
-                rows = self._db.execute(f"{_ITEM_QUERY} WHERE item.id IN ({marks})", part)
-                found |= {row[0]: _item_of(row) for row in rows}
+        rows = self._in("SELECT " + ITEM_COLUMNS + " FROM item WHERE id IN", list(ids))
+        holders = self._files_of(sorted({row[-1] for row in rows}))
+        with sound(self.file):
+            return {row[0]: item_of(row, tuple(holders[row[-1]])) for row in rows}
+
+    def _files_of(self, documents: list[int]) -> dict[int, list[FileRow]]:
+        query = f"SELECT document_id, {FILE_COLUMNS} FROM file WHERE document_id IN"
+        found: dict[int, list[FileRow]] = {}
+        for number, *row in self._in(query, documents, "ORDER BY id"):
+            found.setdefault(number, []).append(FileRow(*row))
         return found
 
-    def vectors(self, modality: Modality) -> tuple[Ids, Vectors]:
-        """All vectors of a modality: ids (n,) int64 ascending, (n, dim) float32 unit rows."""
-        with told(self.folder / CATALOG), sound(self.folder / CATALOG):
-            rows = self._db.execute(
-                "SELECT id, vector FROM item WHERE modality = ? ORDER BY id", (modality,)
-            ).fetchall()
-            return np.array([r[0] for r in rows], np.int64), self._matrix([r[1] for r in rows])
+    def _in(self, query: str, values: list[int], order: str = "") -> list[Any]:
+        """Rows of a query that ends in ``IN``, however many values there are."""
+        rows: list[Any] = []
+        for start in range(0, len(values), words.IN_CLAUSE):
+            part = values[start : start + words.IN_CLAUSE]
+            rows += self._all(f"{query} ({','.join('?' * len(part))}) {order}", part)
+        return rows
+
+    def count(self, modality: Modality, first: int, last: int) -> int:
+        """How many of the items first..last there are."""
+        query = "SELECT COUNT(*) FROM item WHERE modality = ? AND id BETWEEN ? AND ?"
+        return int(self._all(query, (modality, first, last))[0][0])
+
+    def last_id(self, modality: Modality) -> int:
+        """The newest item's id, or 0."""
+        return int(
+            self._all("SELECT IFNULL(MAX(id), 0) FROM item WHERE modality = ?", (modality,))[0][0]
+        )
+
+    def vectors(
+        self, modality: Modality, first: int = 0, last: int = 2**62
+    ) -> Iterator[tuple[Ids, Stored]]:
+        """Vectors of the items first..last, in pieces: ids (n,) int64 ascending, (n, dim) fp16."""
+        query = (
+            "SELECT id, vector FROM item WHERE modality = ? AND id BETWEEN ? AND ?"
+            f" ORDER BY id LIMIT {_CHUNK}"
+        )
+        while rows := self._all(query, (modality, first, last)):
+            with sound(self.file):
+                ids = np.array([r[0] for r in rows], np.int64)
+                matrix = np.frombuffer(b"".join(r[1] for r in rows), _STORED)
+                yield ids, matrix.reshape(len(rows), self.dim)
+            first = int(ids[-1]) + 1
+
+    def sample(self, modality: Modality, n: int) -> Vectors:
+        """At most ``n`` vectors from all over a modality: (m, dim) float32, unit rows."""
+        query = "SELECT {} FROM item WHERE modality = ?"
+        low, high = self._all(query.format("IFNULL(MIN(id), 0), IFNULL(MAX(id), 0)"), (modality,))[
+            0
+        ]
+        near = query.format("id, vector") + " AND id >= ? ORDER BY id LIMIT 1"
+        found: dict[int, bytes] = {}
+        for place in np.linspace(low, high, n):
+            found |= dict(self._all(near, (modality, int(place))))
+        rows = np.frombuffer(b"".join(found.values()), _STORED).reshape(-1, self.dim)
+        return rows.astype(np.float32)
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        return int(self.meta()["dim"])
 
     def known_vectors(self, contents: Iterable[str]) -> dict[str, Vectors]:
         """Vectors already stored for the same embedded content: key -> (dim,) float32."""
         query = "SELECT vector FROM item WHERE content = ? LIMIT 1"
-        with told(self.folder / CATALOG):
-            rows = {c: self._db.execute(query, (c,)).fetchone() for c in set(contents)}
-        return {c: self._matrix([row[0]])[0] for c, row in rows.items() if row is not None}
+        found = {c: row[0] for c in set(contents) for row in self._all(query, (c,))}
+        return {c: np.frombuffer(v, _STORED).astype(np.float32) for c, v in found.items()}
+
+    def segments(self, modality: Modality) -> list[SegmentRow]:
+        """The segments of a modality, by the ids they cover."""
+        query = "SELECT * FROM segment WHERE modality = ? ORDER BY first"
+        with sound(self.file):
+            return [SegmentRow(*row) for row in self._all(query, (modality,))]
+
+    def dead(self, modality: Modality) -> Ids:
+        """Ids (n,) int64, ascending, of items that are gone but may still stand in a segment."""
+        rows = self._all("SELECT id FROM dead WHERE modality = ? ORDER BY id", (modality,))
+        return np.array([r[0] for r in rows], np.int64)
 
     def word_search(self, query: str, modality: Modality, k: int) -> list[tuple[int, float]]:
         """BM25 over text, title, heading and file name: (id, score), best first, higher better."""
-        with told(self.folder / CATALOG):
+        with told(self.file):
             return words.search(self._db, query, modality, k)
 
     def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, float]:
         """How much of a query's wording each item has: see ``words.coverage``."""
-        with told(self.folder / CATALOG):
+        with told(self.file):
             return words.coverage(self._db, query, ids)
-
-    def derived(self) -> dict[str, tuple[str, str, int]]:
-        """modality -> (file name, sha256, generation)."""
-        with told(self.folder / CATALOG):
-            rows = self._db.execute("SELECT modality, file, sha256, generation FROM derived")
-            return {r[0]: (r[1], r[2], r[3]) for r in rows}
 
     def counts(self) -> dict[str, int]:
         """Files, files that could not be read, passages, images."""
-        with told(self.folder / CATALOG):
-            files, bad = self._db.execute("SELECT COUNT(*), COUNT(error) FROM file").fetchone()
-            by = dict(self._db.execute("SELECT modality, COUNT(*) FROM item GROUP BY modality"))
+        files, bad = self._all("SELECT COUNT(*), COUNT(error) FROM file")[0]
+        by = dict(self._all("SELECT modality, COUNT(*) FROM item GROUP BY modality"))
         return {
             "files": files - bad,
             "bad_files": bad,
@@ -274,105 +372,16 @@ class Catalog:
         }
 
     def check(self) -> None:
-        """Read every page of the file.
+        """Read every page of the file, used or not.
 
         Raises:
-            IndexDamaged: SQLite finds it broken.
+            IndexDamaged: one of them is not what was written.
         """
-        with told(self.folder / CATALOG):
-            said = self._db.execute("PRAGMA integrity_check").fetchone()[0]
+        hint = "Remove the index folder and index again; your own files are untouched."
+        with told(self.file):
+            size = int(self._db.execute("PRAGMA page_size").get)
+            for page in connection.wrong_pages(self._db, self.file, size):
+                raise IndexDamaged(f"{self.file}: page {page} does not have its checksum", hint)
+            said = self._db.execute("PRAGMA integrity_check").get
         if said != "ok":
-            raise IndexDamaged(f"{self.folder / CATALOG}: {said}", "Remove it and index again.")
-
-    def _matrix(self, blobs: list[bytes]) -> Vectors:
-        if not blobs:
-            return np.empty((0, int(self.meta()["dim"])), np.float32)
-        rows = np.frombuffer(b"".join(blobs), _STORED).reshape(len(blobs), -1)
-        return rows.astype(np.float32)
-
-
-_FILE_COLUMNS = "path, shown, size, mtime_ns, inode, sha256, file.title, error"
-_ITEM_QUERY = (
-    "SELECT item.id, modality, ordinal, content, page, span_start, span_end, bbox, section, body,"
-    f" {_FILE_COLUMNS} FROM item JOIN file ON file.id = item.file_id"
-)
-
-
-def _item_columns(item: ItemRow) -> tuple[Any, ...]:
-    start, end = item.span or (None, None)
-    box = json.dumps(item.bbox) if item.bbox else None
-    place = (item.modality, item.ordinal, item.page, start, end, box)
-    return (*place, item.section, item.body)
-
-
-def _item_of(row: tuple[Any, ...]) -> ItemRow:
-    id_, modality, ordinal, content, page, start, end, box, section, body, *file = row
-    return ItemRow(
-        modality,
-        ordinal,
-        content,
-        page,
-        None if start is None else (start, end),
-        tuple(json.loads(box)) if box else None,
-        section,
-        body,
-        id_,
-        FileRow(*file),
-    )
-
-
-def _name_words(path: str) -> str:
-    """The file's name and its folder's, as words, so that pictures can be found by them."""
-    file = Path(path)
-    return " ".join(re.findall(r"[^\W_]+", f"{file.parent.name} {file.stem}"))
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA foreign_keys = ON")
-    db.execute("PRAGMA synchronous = FULL")
-    return db
-
-
-def _connect_readonly(file: Path) -> sqlite3.Connection:
-    """Read-only; without locks only where no writer can be and no log waits to be read."""
-    uri = file.resolve().as_uri() + "?mode=ro"
-    try:
-        return _opened(uri)
-    except sqlite3.OperationalError:
-        log = file.with_name(file.name + "-wal")
-        waiting = log.exists() and log.stat().st_size > 0
-        if waiting or os.access(file.parent, os.W_OK):
-            raise
-        return _opened(uri + "&immutable=1")
-
-
-def _opened(uri: str) -> sqlite3.Connection:
-    db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
-    try:
-        db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _statements(script: str) -> Iterator[str]:
-    """executescript() commits on its own; one transaction needs the statements one by one."""
-    statement = ""
-    for line in script.splitlines():
-        statement += line + "\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
+            raise IndexDamaged(f"{self.file}: {said}", hint)

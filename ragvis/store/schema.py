@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
--- One row a file, read or not: a file that could not be read keeps its reason.
+-- What was read out of some bytes, however many files hold them.
+CREATE TABLE document (
+    id INTEGER PRIMARY KEY,
+    content TEXT NOT NULL UNIQUE,   -- sha256 of the bytes, ":", how they were read
+    title TEXT NOT NULL,            -- its own; '' where only a file's name tells
+    problems TEXT NOT NULL          -- JSON: picture in it that could not be read -> why
+);
+
+-- One row a path, read or not: a file that could not be read keeps its reason.
 CREATE TABLE file (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL UNIQUE,      -- absolute
@@ -15,15 +23,17 @@ CREATE TABLE file (
     size INTEGER NOT NULL,          -- bytes
     mtime_ns INTEGER NOT NULL,
     inode INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
-    title TEXT NOT NULL,
-    error TEXT
+    sha256 TEXT NOT NULL,           -- '' where it could not even be opened
+    label TEXT NOT NULL,            -- its name as a title
+    error TEXT,
+    document_id INTEGER REFERENCES document(id)
 );
+CREATE INDEX file_by_document ON file(document_id);
 
--- AUTOINCREMENT: an id is never used twice, so an old FAISS file cannot name a new item.
+-- AUTOINCREMENT: an id is never used twice, so an old segment cannot name a new item.
 CREATE TABLE item (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    file_id INTEGER NOT NULL REFERENCES file(id) ON DELETE CASCADE,
+    document_id INTEGER NOT NULL REFERENCES document(id) ON DELETE CASCADE,
     modality TEXT NOT NULL CHECK (modality IN ('text', 'image')),
     ordinal INTEGER NOT NULL,       -- of its kind in its file, from 0
     page INTEGER,
@@ -32,13 +42,14 @@ CREATE TABLE item (
     bbox TEXT,                      -- JSON [left, bottom, right, top]
     section TEXT NOT NULL,
     body TEXT NOT NULL,             -- the passage, or a picture's caption
-    title TEXT NOT NULL,            -- of the file, for full-text search
-    name TEXT NOT NULL,             -- the file's name as words, for full-text search
+    title TEXT NOT NULL,            -- of the document, for full-text search
+    name TEXT NOT NULL,             -- its files' names as words, for full-text search
     content TEXT NOT NULL,          -- sha256 of what was embedded
     vector BLOB NOT NULL            -- float16 little-endian, unit length
 );
-CREATE INDEX item_by_file ON item(file_id);
+CREATE INDEX item_by_document ON item(document_id);
 CREATE INDEX item_by_content ON item(content);
+CREATE INDEX item_by_modality ON item(modality, id);
 
 CREATE VIRTUAL TABLE item_words USING fts5(
     body, title, section, name, content='item', content_rowid='id',
@@ -48,16 +59,28 @@ CREATE TRIGGER item_added AFTER INSERT ON item BEGIN
     INSERT INTO item_words(rowid, body, title, section, name)
     VALUES (new.id, new.body, new.title, new.section, new.name);
 END;
+CREATE TRIGGER item_renamed AFTER UPDATE OF title, name ON item BEGIN
+    INSERT INTO item_words(item_words, rowid, body, title, section, name)
+    VALUES ('delete', old.id, old.body, old.title, old.section, old.name);
+    INSERT INTO item_words(rowid, body, title, section, name)
+    VALUES (new.id, new.body, new.title, new.section, new.name);
+END;
 CREATE TRIGGER item_dropped AFTER DELETE ON item BEGIN
     INSERT INTO item_words(item_words, rowid, body, title, section, name)
     VALUES ('delete', old.id, old.body, old.title, old.section, old.name);
+    INSERT INTO dead VALUES (old.id, old.modality);
 END;
 
--- The FAISS file of each modality, good only for the generation it was made of.
-CREATE TABLE derived (
-    modality TEXT PRIMARY KEY,
-    file TEXT NOT NULL,
-    sha256 TEXT NOT NULL,
-    generation INTEGER NOT NULL
+-- Files of vectors derived from the items first..last of a modality; see store/segments.py.
+CREATE TABLE segment (
+    name TEXT PRIMARY KEY,
+    modality TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    sums TEXT NOT NULL              -- JSON: what the files' checksums are
 ) WITHOUT ROWID;
+
+-- Items that are gone but may still stand in a segment.
+CREATE TABLE dead (id INTEGER PRIMARY KEY, modality TEXT NOT NULL);
 """

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import apsw
 
 from ragvis.errors import IndexDamaged, IndexLocked, RagvisError, StorageError
 
 _DISK = "Check the disk's free space and the folder's permissions, then run it again."
 _DAMAGED = "Remove the index folder and index again; your own files are untouched."
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_BUSY = {apsw.SQLITE_BUSY, apsw.SQLITE_LOCKED}
 _REFUSED = {
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_PERM,
+    apsw.SQLITE_READONLY,
+    apsw.SQLITE_CANTOPEN,
+    apsw.SQLITE_FULL,
+    apsw.SQLITE_IOERR,
+    apsw.SQLITE_PERM,
 }
 
 
@@ -29,9 +30,9 @@ def told(file: Path) -> Iterator[None]:
     """
     try:
         yield
-    except sqlite3.ProgrammingError as error:
+    except (apsw.ConnectionClosedError, apsw.CursorClosedError) as error:
         raise StorageError(f"{file.parent}: {error}", "Open the index again.") from error
-    except sqlite3.DatabaseError as error:
+    except apsw.Error as error:
         raise _of_sqlite(file, error) from error
     except OSError as error:
         where = error.filename or file
@@ -41,7 +42,7 @@ def told(file: Path) -> Iterator[None]:
 @contextmanager
 def sound(file: Path) -> Iterator[None]:
     """Raises:
-    IndexDamaged: what was read back is not what was ever written (a flipped bit, say).
+    IndexDamaged: what was read back is not what was ever written.
     """
     try:
         yield
@@ -50,10 +51,12 @@ def sound(file: Path) -> Iterator[None]:
         raise IndexDamaged(f"{file} holds what was never written ({reason})", _DAMAGED) from error
 
 
-def _of_sqlite(file: Path, error: sqlite3.DatabaseError) -> RagvisError:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    if code in _BUSY:
+def _of_sqlite(file: Path, error: apsw.Error) -> RagvisError:
+    result = getattr(error, "result", apsw.SQLITE_CORRUPT)  # apsw's own errors have none
+    if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
+        return IndexDamaged(f"{file}: a page does not have its checksum", _DAMAGED)
+    if result in _BUSY:
         return IndexLocked(f"{file}: {error}", "Wait until the other process has finished.")
-    if code in _REFUSED:
+    if result in _REFUSED:
         return StorageError(f"{file}: {error}", _DISK)
     return IndexDamaged(f"{file}: {error}", _DAMAGED)

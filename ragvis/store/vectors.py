@@ -1,23 +1,37 @@
-"""The one module that knows FAISS: exact inner-product search over one modality."""
+"""The one module that knows FAISS: search over the segments of one modality."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ragvis._files import replace
 from ragvis._lazy import require
 from ragvis.errors import IndexDamaged
-from ragvis.store.trouble import told
+from ragvis.store.segments import FAISS, ROWS, Rows, SegmentRow, mapped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
+    Stored = NDArray[np.float16]
     Ids = NDArray[np.int64]
+
+INVERTED_FROM = 100_000  # vectors; below, exact search is quick enough
+_SHORTLIST, _SPARE = 2, 32  # exact cosines are taken of 2 k + 32 candidates
+_TRAIN = 40  # vectors to train on, for each list; FAISS asks for 39
+_PROBES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
+_RECALL = 0.99  # of the true ten best, on sample queries
+_CHUNK = 65_536  # rows made float32 at a time
+_ID = 8  # bytes of an id in an inverted list
+_SUM = np.dtype("<u4")
 
 
 def library() -> str:
@@ -31,59 +45,299 @@ def library() -> str:
     return f"{faiss.__version__}, {gpus} GPUs" if gpus else f"{faiss.__version__}, CPU build"
 
 
-class VectorIndex:
-    """Unit vectors under their item ids; scores are cosines."""
+class Part(Protocol):
+    """Some of a modality's vectors. Scores are cosines; ids are -1 where there are fewer than k."""
 
-    def __init__(self, index: Any) -> None:
-        self._index = index
-
-    def __len__(self) -> int:
-        return int(self._index.ntotal)
-
-    @classmethod
-    def build(cls, ids: Ids, vectors: Vectors) -> VectorIndex:
-        """ids: (n,) int64; vectors: (n, dim) float32, unit rows."""
-        faiss = require("faiss")
-        index = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
-        if len(ids):
-            index.add_with_ids(np.ascontiguousarray(vectors), ids)
-        return cls(index)
+    def __len__(self) -> int: ...
 
     def search(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
-        """queries (q, dim) float32 -> cosines (q, k') descending, ids (q, k'); k' = min(k, n)."""
-        k = min(k, len(self))
-        if k == 0:
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k)
-        return scores, ids
+        """queries (q, dim) float32 -> cosines (q, k) descending, ids (q, k)."""
+        ...
 
-    def vector(self, item: int) -> Vectors:
-        """The stored vector of one item: (dim,) float32."""
-        row: Vectors = self._index.reconstruct(int(item))
-        return row
+    def vector(self, item: int) -> Vectors | None:
+        """The exact vector of an item that is here: (dim,) float32."""
+        ...
 
-    def save(self, file: Path) -> str:
-        """Write beside, fsync, rename; returns the sha256 of the bytes."""
-        data = require("faiss").serialize_index(self._index).tobytes()
-        part = file.with_suffix(".part")
-        with told(file):
-            with part.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(part, file)
-        return hashlib.sha256(data).hexdigest()
+    def check(self) -> None:
+        """Read all of its files.
+
+        Raises:
+            IndexDamaged: one of them is not what was written.
+        """
+        ...
+
+
+class Flat:
+    """Exact search in memory over vectors as they are stored, in half precision."""
+
+    def __init__(self, ids: Ids, rows: Stored, dead: Ids) -> None:
+        """ids: (n,) int64, ascending; rows: (n, dim) float16; dead: ids to leave out."""
+        faiss = require("faiss")
+        self._ids = ids
+        kind = faiss.ScalarQuantizer.QT_fp16
+        self._index = faiss.IndexScalarQuantizer(rows.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+        if len(ids):
+            self._index.add_sa_codes(np.ascontiguousarray(rows).view(np.uint8))
+        self._alive = _Alive(ids, dead)
+        self._params = faiss.SearchParameters(sel=self._alive.selector)
 
     @classmethod
-    def load(cls, file: Path, sha256: str) -> VectorIndex:
+    def load(cls, folder: Path, row: SegmentRow, dim: int, dead: Ids) -> Flat:
         """Raises:
-        IndexDamaged: the file is not there or not the one that was saved. FAISS reads damaged
-            files without a word, and hostile ones are a memory-safety hole: it never sees them.
+        IndexDamaged: the segment's file is not the one that was written.
         """
+        rows = Rows(folder / (row.name + ROWS), row, dim)
+        return cls(rows.ids, rows.everything(), dead)
+
+    def __len__(self) -> int:
+        return self._alive.count
+
+    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
+        """See ``Part``."""
+        scores, places = self._index.search(queries, k, params=self._params)
+        ids = np.where(places >= 0, self._ids[places], -1)  # (q, k)
+        return scores, ids
+
+    def vector(self, item: int) -> Vectors | None:
+        """See ``Part``."""
+        place = _place(self._ids, item)
+        return None if place is None else self._index.reconstruct(place)
+
+    def check(self) -> None:
+        """Its file was read whole when it was loaded."""
+
+
+class Inverted:
+    """A shortlist from an inverted file with 8-bit codes, then exact cosines from the rows.
+
+    Both files stay where they are and are read where they are touched; each inverted list is
+    checked before FAISS first reads it, each row whenever it is read.
+    """
+
+    def __init__(self, folder: Path, row: SegmentRow, dim: int, dead: Ids) -> None:
+        """Raises:
+        IndexDamaged: a file is not the one that was written, as far as is read here.
+        """
+        self._file = folder / (row.name + FAISS)
+        self._rows = Rows(folder / (row.name + ROWS), row, dim)
+        self._facts = row.facts(FAISS)
+        self._bytes = mapped(self._file, self._facts["head_size"] + row.count * (dim + _ID))
+        self._index = _open_checked(self._file, self._bytes, self._facts)
+        self._ends = self._facts["head_size"] + np.cumsum(_list_sizes(self._index) * (dim + _ID))
+        self._sums = np.frombuffer(bytes.fromhex(self._facts["lists"]), _SUM)
+        self._checked = np.zeros(self._index.nlist, bool)
+        self._alive = _Alive(self._rows.ids, dead)
+        self._params = require("faiss").SearchParametersIVF(
+            sel=self._alive.selector, nprobe=int(self._facts["nprobe"])
+        )
+
+    def __len__(self) -> int:
+        return self._alive.count
+
+    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
+        """See ``Part``."""
+        scores = np.full((len(queries), k), -np.inf, np.float32)
+        ids = np.full((len(queries), k), -1, np.int64)
+        for i, found in enumerate(self._shortlists(queries, _SHORTLIST * k + _SPARE)):
+            places = found[found >= 0]
+            exact = self._rows.take(places) @ queries[i]  # (m,)
+            best = np.argsort(-exact, kind="stable")[:k]
+            scores[i, : len(best)] = exact[best]
+            ids[i, : len(best)] = self._rows.ids[places[best]]
+        return scores, ids
+
+    def vector(self, item: int) -> Vectors | None:
+        """See ``Part``."""
+        place = _place(self._rows.ids, item)
+        return None if place is None else self._rows.take(np.array([place]))[0]
+
+    def check(self) -> None:
+        """See ``Part``."""
+        self._rows.everything()
+        self._check_lists(np.arange(self._index.nlist))
+
+    def _shortlists(self, queries: Vectors, k: int) -> Ids:
+        """(q, k) places of rows, -1 where there are fewer."""
+        near, cells = self._index.quantizer.search(queries, self._params.nprobe)  # (q, nprobe)
+        self._check_lists(np.unique(cells[cells >= 0]))
+        return _search_lists(self._index, queries, near, cells, k, self._params)
+
+    def _check_lists(self, cells: Ids) -> None:
+        for cell in cells[~self._checked[cells]]:
+            start = self._ends[cell - 1] if cell else self._facts["head_size"]
+            if zlib.crc32(self._bytes[start : self._ends[cell]].data) != self._sums[cell]:
+                raise IndexDamaged(f"{self._file}: list {cell} does not have its checksum")
+            self._checked[cell] = True
+
+
+class VectorIndex:
+    """Unit vectors of one modality under their item ids; scores are cosines.
+
+    Args:
+        parts: the modality's vectors, each in one of them.
+        mend: what to put in the place of a part that turns out to be damaged.
+    """
+
+    def __init__(self, parts: Sequence[Part], mend: Callable[[int, IndexDamaged], Part]) -> None:
+        self._parts = list(parts)
+        self._mend = mend
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
+        """queries (q, dim) float32 -> cosines (q, k') descending, ids (q, k'); k' = min(k, n).
+        An id is -1 where an approximate search came back with fewer."""
+        k = min(k, len(self))
+        queries = np.ascontiguousarray(queries, np.float32)
+        held = [i for i, part in enumerate(self._parts) if k and len(part)]
+        found = [self._of(i, lambda part: part.search(queries, k)) for i in held]
+        if not found:
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        scores = np.concatenate([s for s, _ in found], axis=1)  # (q, parts * k)
+        ids = np.concatenate([i for _, i in found], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)
+
+    def vector(self, item: int) -> Vectors:
+        """The stored vector of one item: (dim,) float32.
+
+        Raises:
+            KeyError: there is no such item.
+        """
+        for i in range(len(self._parts)):
+            row: Vectors | None = self._of(i, lambda part: part.vector(item))
+            if row is not None:
+                return row
+        raise KeyError(item)
+
+    def _of(self, i: int, ask: Callable[[Part], Any]) -> Any:
         try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise IndexDamaged(f"{file} cannot be read: {error.strerror}") from error
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise IndexDamaged(f"{file} does not have its checksum")
-        return cls(require("faiss").deserialize_index(np.frombuffer(data, np.uint8)))
+            return ask(self._parts[i])
+        except IndexDamaged as damage:
+            self._parts[i] = self._mend(i, damage)
+            return ask(self._parts[i])
+
+
+class _Alive:
+    """FAISS' selector of the rows that are not dead: None where all live."""
+
+    def __init__(self, ids: Ids, dead: Ids) -> None:
+        gone = np.searchsorted(ids, dead[np.isin(dead, ids)])
+        self.count = len(ids) - len(gone)
+        self.selector: Any = None
+        if len(gone):
+            bits = np.ones(len(ids), bool)
+            bits[gone] = False
+            self._bitmap = np.packbits(bits, bitorder="little")
+            self.selector = require("faiss").IDSelectorBitmap(self._bitmap)
+
+
+def _place(ids: Ids, item: int) -> int | None:
+    at = int(np.searchsorted(ids, item))
+    return at if at < len(ids) and ids[at] == item else None
+
+
+# --- inverted files -----------------------------------------------------------------------
+
+
+def write_inverted(file: Path, rows: Stored, queries: Vectors) -> dict[str, Any]:
+    """Write ``NAME.faiss`` for rows (n, dim); what to note of it.
+
+    Args:
+        queries: (q, dim) sample queries, on which the number of lists to probe is chosen.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    faiss = require("faiss")
+    index = _train(rows)
+    for start in range(0, len(rows), _CHUNK):
+        index.add(rows[start : start + _CHUNK].astype(np.float32))
+    nprobe = _enough_probes(index, rows, queries)
+    part = file.with_name(file.name + ".part")
+    faiss.write_index(index, str(part))
+    facts = _sums_of(part, index, rows.shape[1])
+    replace(part, file)
+    return {**facts, "nprobe": nprobe}
+
+
+def _train(rows: Stored) -> Any:
+    """Lists by k-means on a sample, codes by the sample's range per dimension."""
+    faiss = require("faiss")
+    n, dim = rows.shape
+    nlist = 2 ** int(math.log2(min(6 * math.sqrt(n), n / _TRAIN)))
+    sample = rows[:: max(1, n // (_TRAIN * nlist))][: _TRAIN * nlist].astype(np.float32)
+    metric = faiss.METRIC_INNER_PRODUCT
+    coarse = faiss.IndexFlatIP(dim)
+    kind = faiss.ScalarQuantizer.QT_8bit
+    index = faiss.IndexIVFScalarQuantizer(coarse, dim, nlist, kind, metric)
+    index.cp.niter = 8
+    index.train(sample)
+    return index
+
+
+def _enough_probes(index: Any, rows: Stored, queries: Vectors) -> int:
+    """The fewest lists that bring nearly all of the true ten best into the shortlist."""
+    faiss = require("faiss")
+    true = _exact_best(rows, queries, 10)  # (q, 10)
+    wanted = _SHORTLIST * 10 + _SPARE
+    for nprobe in (p for p in _PROBES if p <= index.nlist):
+        _, found = index.search(queries, wanted, params=faiss.SearchParametersIVF(nprobe=nprobe))
+        hits = [np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]
+        if np.mean(hits) >= _RECALL:
+            return nprobe
+    return int(index.nlist)
+
+
+def _exact_best(rows: Stored, queries: Vectors, k: int) -> Ids:
+    faiss = require("faiss")
+    best = faiss.ResultHeap(len(queries), k, keep_max=True)
+    for start in range(0, len(rows), _CHUNK):
+        scores = queries @ rows[start : start + _CHUNK].astype(np.float32).T
+        near = np.argpartition(-scores, min(k, scores.shape[1]) - 1, axis=1)[:, :k]
+        best.add_result(np.take_along_axis(scores, near, 1), near + start)
+    best.finalize()
+    ids: Ids = best.I
+    return ids
+
+
+def _list_sizes(index: Any) -> Ids:
+    return np.array([index.invlists.list_size(i) for i in range(index.nlist)], np.int64)
+
+
+def _sums_of(file: Path, index: Any, dim: int) -> dict[str, Any]:
+    """Checksums of the head, which FAISS reads when it opens the file, and of each list."""
+    sizes = _list_sizes(index) * (dim + _ID)
+    data = np.memmap(file, np.uint8, "r")
+    head = len(data) - int(sizes.sum())
+    ends = head + np.cumsum(sizes)
+    sums = [zlib.crc32(data[end - size : end].data) for end, size in zip(ends, sizes, strict=True)]
+    return {
+        "head_size": head,
+        "head": hashlib.sha256(data[:head].data).hexdigest(),
+        "lists": np.array(sums, _SUM).tobytes().hex(),
+    }
+
+
+def _open_checked(file: Path, data: NDArray[np.uint8], facts: dict[str, Any]) -> Any:
+    """FAISS reads a damaged file without a word: it sees only a head that has its checksum."""
+    if hashlib.sha256(data[: facts["head_size"]].data).hexdigest() != facts["head"]:
+        raise IndexDamaged(f"{file} does not have its checksum")
+    faiss = require("faiss")
+    flags = 0 if os.name == "nt" else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
+    return faiss.read_index(str(file), flags)
+
+
+def _search_lists(
+    index: Any, queries: Vectors, near: Vectors, cells: Ids, k: int, params: Any
+) -> Ids:
+    """FAISS' search of given lists; its Python wrapper takes no parameters there."""
+    faiss = require("faiss")
+    scores = np.empty((len(queries), k), np.float32)
+    places = np.empty((len(queries), k), np.int64)
+    arrays = [np.ascontiguousarray(a) for a in (cells, near)]
+    given = [faiss.swig_ptr(a) for a in (*arrays, scores, places)]
+    x = faiss.swig_ptr(queries)
+    index.search_preassigned_c(len(queries), x, k, *given, False, params)
+    return places

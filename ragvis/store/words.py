@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ragvis.types import Modality
+
+if TYPE_CHECKING:
+    import apsw
 
 IN_CLAUSE = 500  # SQLite's own limit on variables is 999 in old builds
 # Words that say how something is asked, not what about.
@@ -25,24 +28,22 @@ def content_words(query: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def search(
-    db: sqlite3.Connection, query: str, modality: Modality, k: int
-) -> list[tuple[int, float]]:
+def search(db: apsw.Connection, query: str, modality: Modality, k: int) -> list[tuple[int, float]]:
     """BM25 over text, title, heading and file name: (id, score), best first, higher better."""
     found = content_words(query)
     if not found:
         return []
-    rows = db.execute(
+    rows: list[Any] = db.execute(
         "SELECT item.id, -bm25(item_words) AS score FROM item_words"
         " JOIN item ON item.id = item_words.rowid"
         " WHERE item_words MATCH ? AND item.modality = ?"
         " ORDER BY score DESC, item.id LIMIT ?",
         (" OR ".join(f'"{w}"' for w in found), modality, k),
-    )
+    ).fetchall()
     return [(int(i), float(score)) for i, score in rows]
 
 
-def coverage(db: sqlite3.Connection, query: str, ids: Sequence[int]) -> dict[int, float]:
+def coverage(db: apsw.Connection, query: str, ids: Sequence[int]) -> dict[int, float]:
     """How much of a query's wording each item has: 0..1, rare words weighing more.
 
     A word weighs its inverse document frequency, ln(1 + (N - n + 0.5) / (n + 0.5)), so one that
@@ -51,7 +52,7 @@ def coverage(db: sqlite3.Connection, query: str, ids: Sequence[int]) -> dict[int
     found = content_words(query)
     if not found or not ids:
         return {}
-    total = int(db.execute("SELECT COUNT(*) FROM item").fetchone()[0])
+    total = int(db.execute("SELECT COUNT(*) FROM item").get)
     weights = {w: math.log1p((total - n + 0.5) / (n + 0.5)) for w, n in _counts(db, found)}
     whole = sum(weights.values())
     shares = dict.fromkeys(ids, 0.0)
@@ -61,14 +62,15 @@ def coverage(db: sqlite3.Connection, query: str, ids: Sequence[int]) -> dict[int
     return shares
 
 
-def _counts(db: sqlite3.Connection, found: Sequence[str]) -> list[tuple[str, int]]:
+def _counts(db: apsw.Connection, found: Sequence[str]) -> list[tuple[str, int]]:
     query = "SELECT COUNT(*) FROM item_words WHERE item_words MATCH ?"
-    return [(w, int(db.execute(query, (f'"{w}"',)).fetchone()[0])) for w in found]
+    return [(w, int(db.execute(query, (f'"{w}"',)).get)) for w in found]
 
 
-def _having(db: sqlite3.Connection, word: str, ids: Sequence[int]) -> Iterator[int]:
+def _having(db: apsw.Connection, word: str, ids: Sequence[int]) -> Iterator[int]:
     for start in range(0, len(ids), IN_CLAUSE):
         part = ids[start : start + IN_CLAUSE]
         marks = ",".join("?" * len(part))
         query = f"SELECT rowid FROM item_words WHERE item_words MATCH ? AND rowid IN ({marks})"
-        yield from (int(row[0]) for row in db.execute(query, (f'"{word}"', *part)))
+        rows: list[Any] = db.execute(query, (f'"{word}"', *part)).fetchall()
+        yield from (int(row[0]) for row in rows)

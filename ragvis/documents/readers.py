@@ -1,0 +1,216 @@
+"""Files read by processes beside this one, a few at a time, in the order given.
+
+Memory is bounded whatever the files hold: a reader that is ahead waits, with one file open and a
+few fitted pictures in its queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from ragvis.documents.child import LENGTH, Message
+from ragvis.media.fit import Fit
+
+SECONDS = 300.0  # that one page or picture may take
+_AHEAD = 32  # messages of one file that wait, at most
+_MOST = 16  # processes
+_PATIENCE = 2.0  # seconds for a thread that waits on a disk; it ends with the process
+_MODULE = "ragvis.documents.child"
+_ROOT = Path(__file__).resolve().parents[2]
+
+T = TypeVar("T")
+Wanted = Callable[[T], str | None]  # the path to read for a job, or None: nothing to read
+
+
+class Readers:
+    """Some processes that read files; use it as a context."""
+
+    def __init__(self, fit: Fit, most: int = _MOST) -> None:
+        self._fit = fit
+        self._count = max(1, min(most, _MOST, _cores()))
+        self._children = [_Child() for _ in range(self._count)]
+        self._closed = threading.Event()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], str | None], _Line] | None]
+        self._jobs = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._serve, args=(child,), daemon=True)
+            for child in self._children
+        ]
+        self._threads.append(threading.Thread(target=self._watch, daemon=True))
+
+    def __enter__(self) -> Readers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        for _child in self._children:
+            self._jobs.put(None)
+        for child in self._children:
+            child.kill()
+        for thread in self._threads:
+            thread.join(_PATIENCE)
+        for child in self._children:
+            child.close()
+
+    def read(self, jobs: Iterable[T], wanted: Wanted[T]) -> Iterator[tuple[T, Iterator[Message]]]:
+        """Each job with its messages, which end with ``end`` or ``bad``: see ``child``.
+
+        Args:
+            wanted: called beside this thread, before a job's file is read: the path to read, or
+                None where it need not be. What it raises is raised by the job's iterator.
+        """
+        waiting: list[tuple[T, _Line]] = []
+        rest = iter(jobs)
+        while True:
+            for job in islice(rest, 2 * self._count - len(waiting)):
+                line: _Line = queue.Queue(_AHEAD)
+                self._jobs.put((partial(wanted, job), line))
+                waiting.append((job, line))
+            if not waiting:
+                return
+            job, line = waiting.pop(0)
+            yield job, _drain(line)
+
+    def _serve(self, child: _Child) -> None:
+        while (entry := self._jobs.get()) is not None and not self._closed.is_set():
+            wanted, line = entry
+            try:
+                path = wanted()
+                for message in child.read(path, self._fit) if path is not None else ():
+                    self._put(line, message)
+                self._put(line, None)
+            # Whatever it was, the job's own thread is to hear of it.
+            except BaseException as error:  # noqa: BLE001
+                self._put(line, error)
+
+    def _put(self, line: _Line, entry: Message | BaseException | None) -> None:
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Full):
+                line.put(entry, timeout=0.2)
+                return
+
+    def _watch(self) -> None:
+        """Kill a reader that hangs: its file is reported, and another takes its place."""
+        while not self._closed.wait(1.0):
+            for child in self._children:
+                child.kill_if_late()
+
+
+_Line = queue.Queue[Message | BaseException | None]
+
+
+def _drain(line: _Line) -> Iterator[Message]:
+    while (entry := line.get()) is not None:
+        if isinstance(entry, BaseException):
+            raise entry
+        yield entry
+
+
+class _Child:
+    """A reading process, started when it is first needed and again when it has died."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._since: float | None = None  # when the message that is waited for was asked for
+        self._late = False
+
+    def read(self, path: str, fit: Fit) -> Iterator[Message]:
+        """A file's messages; a process that dies on it makes it a bad file."""
+        job = json.dumps({"path": path, "fit": asdict(fit)}).encode() + b"\n"
+        self._late = False
+        try:
+            process = self._started()
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(job)
+            process.stdin.flush()
+            while True:
+                self._since = time.monotonic()
+                message = _receive(process.stdout)
+                self._since = None
+                yield message
+                if message[0]["kind"] in ("end", "bad"):
+                    return
+        except (EOFError, BrokenPipeError, ConnectionError):
+            reason = self._obituary()
+            self.close()  # the next file gets a new process
+            yield {"kind": "bad", "reason": reason}, b""
+        finally:
+            self._since = None
+
+    def kill(self) -> None:
+        """End it now."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        """End it, and let go of its pipes."""
+        self.kill()
+        if self._process is not None:
+            for pipe in filter(None, (self._process.stdin, self._process.stdout)):
+                with contextlib.suppress(OSError):  # what was left unsent to a dead process
+                    pipe.close()
+            self._process = None
+
+    def kill_if_late(self) -> None:
+        """End it if it has been silent for too long."""
+        since = self._since
+        if since is not None and time.monotonic() - since > SECONDS:
+            self._late = True
+            self.kill()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", _MODULE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        return self._process
+
+    def _obituary(self) -> str:
+        if self._late:
+            return f"reading it took over {SECONDS:.0f} s"
+        code = self._process.wait() if self._process is not None else 0
+        try:
+            return f"reading it crashed ({signal.Signals(-code).name})"
+        except ValueError:
+            return f"reading it failed (exit code {code})"
+
+
+def _receive(stream: IO[bytes]) -> Message:
+    (length,) = LENGTH.unpack(_exactly(stream, LENGTH.size))
+    header: dict[str, Any] = json.loads(_exactly(stream, length))
+    return header, _exactly(stream, header["bytes"])
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

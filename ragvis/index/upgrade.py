@@ -1,0 +1,89 @@
+"""Indexes of an older format, brought to today's in place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ragvis.documents import kind_of
+from ragvis.documents.model import short, title_from_name
+from ragvis.store import connection
+from ragvis.store.catalog import CATALOG, Catalog
+from ragvis.store.lock import writer_lock
+from ragvis.store.rows import DocumentRow, FileRow, ItemRow, content_key
+from ragvis.store.trouble import sound, told
+from ragvis.types import Tell
+
+if TYPE_CHECKING:
+    import apsw
+
+FORMAT_1 = "catalog.sqlite"
+_FILES = "SELECT id, path, shown, size, mtime_ns, inode, sha256, title, error FROM file ORDER BY id"
+_ITEMS = (
+    "SELECT modality, ordinal, content, page, span_start, span_end, bbox, section, body, vector"
+    " FROM item WHERE file_id = ? ORDER BY id"
+)
+
+
+def upgrade(folder: Path, tell: Tell) -> None:
+    """Write today's catalog beside one of format 1, and then remove that. Nothing is embedded
+    again. Killed at any point, the one or the other catalog is whole.
+
+    Raises:
+        IndexLocked: another process is writing.
+        StorageError: the folder is read-only, or the disk full.
+        IndexDamaged: the old catalog cannot be read.
+    """
+    if (folder / CATALOG).is_file() or not (folder / FORMAT_1).is_file():
+        return
+    with writer_lock(folder):
+        if (folder / CATALOG).is_file():  # another process was first
+            return
+        tell(f"bringing {folder} to this version's format (once)")
+        with told(folder / FORMAT_1), closing(connection.open_to_write(folder / FORMAT_1)) as old:
+            rows: list[Any] = old.execute("SELECT key, value FROM meta").fetchall()
+            settings = dict(rows)
+            kept = {k: settings[k] for k in ("encoder", "fingerprint", "dim", "generation")}
+            with Catalog.creating(folder, kept) as new, new.commit(), sound(folder / FORMAT_1):
+                files: list[Any] = old.execute(_FILES).fetchall()
+                for number, *values in files:
+                    _copy(old, new, number, values)
+        for leftover in folder.glob(f"{FORMAT_1}*"):
+            leftover.unlink()
+
+
+def _copy(old: apsw.Connection, new: Catalog, number: int, values: list[Any]) -> None:
+    path, shown, size, mtime_ns, inode, sha256, title, error = values
+    label = short(title_from_name(Path(path)))
+    file = FileRow(path, shown, size, mtime_ns, inode, sha256, label, error)
+    if error is not None:
+        new.link(file, None)
+        return
+    content = content_key(sha256, kind_of(Path(path)) or "")
+    document = new.document_id(content)
+    if document is None:
+        rows = list(old.execute(_ITEMS, (number,)))
+        vectors = np.frombuffer(b"".join(r[-1] for r in rows), "<f2").reshape(len(rows), -1)
+        own = DocumentRow(content, "" if title == label else title)
+        document = new.add_document(own, list(_items(rows)), vectors.astype(np.float32))
+    new.link(file, document)
+
+
+def _items(rows: list[tuple[Any, ...]]) -> Iterator[ItemRow]:
+    for modality, ordinal, content, page, start, end, box, section, body, _ in rows:
+        span = None if start is None else (start, end)
+        yield ItemRow(
+            modality,
+            ordinal,
+            content,
+            page,
+            span,
+            tuple(json.loads(box)) if box else None,
+            section,
+            body,
+        )

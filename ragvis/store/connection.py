@@ -1,0 +1,116 @@
+"""Connections to SQLite files whose every page carries a checksum.
+
+SQLite itself reads a flipped bit as if it had been written so. Its extension cksumvfs keeps eight
+bytes a page and refuses a page that does not match; the ``apsw`` package brings it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import apsw.sqlite_extra
+
+from ragvis.errors import IndexDamaged, MissingExtra
+
+_SUM = 8  # bytes of checksum at the end of each page
+_RESERVED_AT = 20  # where a SQLite file's header says so
+_WAIT = 30_000  # milliseconds for another connection's commit
+_READ = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+_WRITE = apsw.SQLITE_OPEN_READWRITE
+_CREATE = _WRITE | apsw.SQLITE_OPEN_CREATE
+
+
+def create(file: Path) -> apsw.Connection:
+    """A new, empty database with room for checksums."""
+    db = _open(str(file), _CREATE)
+    db.reserve_bytes(reserve=_SUM)
+    return db
+
+
+def open_to_write(file: Path) -> apsw.Connection:
+    """An existing database."""
+    return _open(str(file), _WRITE)
+
+
+def open_to_read(file: Path) -> apsw.Connection:
+    """Read-only; without locks only where no writer can be and no log waits to be read."""
+    uri = file.resolve().as_uri() + "?mode=ro"
+    try:
+        return _readable(uri)
+    except (apsw.CantOpenError, apsw.ReadOnlyError):
+        log = file.with_name(file.name + "-wal")
+        waiting = log.exists() and log.stat().st_size > 0
+        if waiting or os.access(file.parent, os.W_OK):
+            raise
+        return _readable(uri + "&immutable=1")
+
+
+def require_checksums(file: Path) -> None:
+    """Raises:
+    IndexDamaged: the file's header does not say that its pages carry checksums.
+    """
+    with file.open("rb") as stream:
+        head = stream.read(_RESERVED_AT + 1)
+    if len(head) <= _RESERVED_AT or head[_RESERVED_AT] != _SUM:
+        raise IndexDamaged(f"{file} has a broken header", "Remove the index and index again.")
+
+
+def wrong_pages(db: apsw.Connection, file: Path, size: int) -> Iterator[int]:
+    """Numbers (from 1) of pages whose checksum is wrong, those included that nothing uses."""
+    with file.open("rb") as stream:
+        for number in range(1, file.stat().st_size // size + 1):
+            page = stream.read(size)
+            if not db.execute("SELECT verify_checksum(?)", (page,)).get:
+                yield number
+
+
+@contextmanager
+def transaction(db: apsw.Connection) -> Iterator[None]:
+    """All of it or nothing, for writing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # SQLite has rolled back by itself after some errors
+            db.execute("ROLLBACK")
+        raise
+
+
+def _readable(uri: str) -> apsw.Connection:
+    db = _open(uri, _READ)
+    try:
+        db.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+    except apsw.Error:
+        db.close()
+        raise
+    return db
+
+
+def _open(name: str, flags: int) -> apsw.Connection:
+    _load_checksums()
+    db = apsw.Connection(name, flags=flags)
+    db.set_busy_timeout(_WAIT)
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+@functools.cache
+def _load_checksums() -> None:
+    """Once loaded, the extension serves every connection that is opened after it."""
+    hint = "Install its wheel: pip install --force-reinstall apsw"
+    if apsw.sqlite_extra.has("cksumvfs") != "extension":
+        raise MissingExtra("this build of apsw lacks SQLite's cksumvfs", hint)
+    db = apsw.Connection(":memory:")
+    try:
+        apsw.sqlite_extra.load(db, "cksumvfs")
+    except (apsw.Error, AttributeError) as error:
+        raise MissingExtra(f"SQLite's cksumvfs cannot be loaded: {error}", hint) from error
+    finally:
+        db.close()

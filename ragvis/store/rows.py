@@ -1,0 +1,96 @@
+"""The catalog's rows as values."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ragvis.types import Box, Modality
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One path as it was when its file was last read."""
+
+    path: str
+    shown: str
+    size: int
+    mtime_ns: int
+    inode: int
+    sha256: str
+    label: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """What was read out of some bytes, however many files hold them."""
+
+    content: str  # sha256 of the bytes and how they were read: see ``content_key``
+    title: str  # its own, or "" where only a file's name tells
+    problems: dict[str, str] = field(default_factory=dict)  # part that could not be read -> why
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One retrievable unit. ``id`` is 0 until it is stored, and the last three are set by then."""
+
+    modality: Modality
+    ordinal: int
+    content: str
+    page: int | None = None
+    span: tuple[int, int] | None = None
+    bbox: Box | None = None
+    section: str = ""
+    body: str = ""
+    id: int = 0
+    title: str = ""
+    files: tuple[FileRow, ...] = ()
+
+
+FILE_COLUMNS = "path, shown, size, mtime_ns, inode, sha256, label, error"
+ITEM_COLUMNS = (
+    "id, modality, ordinal, content, page, span_start, span_end, bbox, section, body, title,"
+    " document_id"
+)
+
+
+def content_key(sha256: str, kind: str) -> str:
+    """The same bytes are another document when they are read as another kind."""
+    return f"{sha256}:{kind}"
+
+
+def place_of(item: ItemRow) -> tuple[Any, ...]:
+    """An item's columns from ``modality`` to ``body``, in the table's order."""
+    start, end = item.span or (None, None)
+    box = json.dumps(item.bbox) if item.bbox else None
+    place = (item.modality, item.ordinal, item.page, start, end, box)
+    return (*place, item.section, item.body)
+
+
+def item_of(row: tuple[Any, ...], files: tuple[FileRow, ...]) -> ItemRow:
+    """An item out of its ``ITEM_COLUMNS``."""
+    id_, modality, ordinal, content, page, start, end, box, section, body, title, _ = row
+    return ItemRow(
+        modality,
+        ordinal,
+        content,
+        page,
+        None if start is None else (start, end),
+        tuple(json.loads(box)) if box else None,
+        section,
+        body,
+        id_,
+        title,
+        files,
+    )
+
+
+def name_words(paths: list[str]) -> str:
+    """The files' names and their folders', as words, so that pictures can be found by them."""
+    files = [Path(p) for p in paths]
+    words = [w for f in files for w in re.findall(r"[^\W_]+", f"{f.parent.name} {f.stem}")]
+    return " ".join(dict.fromkeys(words))

@@ -1,0 +1,92 @@
+"""Files are read by processes that may crash, hang or fall behind, and nothing else does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ragvis.documents import readers
+from ragvis.documents.child import Message
+from ragvis.documents.readers import Readers
+from ragvis.errors import BadFile
+from ragvis.media.fit import Fit
+
+FIT = Fit(8, 8)
+
+
+def read_all(paths: list[Path], most: int = 2) -> list[list[Message]]:
+    with Readers(FIT, most) as pool:
+        return [list(messages) for _, messages in pool.read(paths, str)]
+
+
+def test_files_come_in_order_whoever_read_them(tmp_path: Path) -> None:
+    paths = []
+    for i in range(40):
+        paths.append(tmp_path / f"{i}.txt")
+        paths[-1].write_text(f"number {i} " * (500 if i % 7 == 0 else 1))
+    found = read_all(paths)
+    assert [m[0][0]["pages"][0][1].split()[1] for m in found] == [str(i) for i in range(40)]
+    assert all(m[-1][0]["kind"] == "end" for m in found)
+
+
+def test_pictures_come_fitted(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "a.png")
+    ((_, picture, _),) = read_all([tmp_path / "a.png"])
+    assert picture[1] == bytes((255, 0, 0)) * 64
+    assert picture[0]["bytes"] == 8 * 8 * 3
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(readers, "_MODULE", "hostile_child")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(readers, "SECONDS", 1.0)
+    for name in ("crash", "hang", "quit", "print", "good"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("crash", "SIGSEGV"), ("hang", "took over 1 s"), ("quit", "exit code 9")]
+)
+def test_a_reader_that_dies_costs_its_own_file_alone(hostile: Path, name: str, reason: str) -> None:
+    good, bad = hostile / "good.txt", hostile / f"{name}.txt"
+    first, second, third = read_all([good, bad, good], most=1)
+    assert second[-1][0]["kind"] == "bad" and reason in second[-1][0]["reason"]
+    assert first == third and third[-1][0]["kind"] == "end"
+
+
+def test_a_parser_that_prints_does_not_get_between_the_messages(hostile: Path) -> None:
+    ((text, end),) = read_all([hostile / "print.txt"])
+    assert (text[0]["pages"][0][1], end[0]["kind"]) == ("print", "end")
+
+
+def test_what_need_not_be_read_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers.subprocess, "Popen", None)
+    with Readers(FIT) as pool:
+        assert [list(m) for _, m in pool.read(range(5), lambda _: None)] == [[]] * 5
+
+
+def test_an_error_before_the_reading_reaches_its_own_job(tmp_path: Path) -> None:
+    def wanted(number: int) -> None:
+        if number == 1:
+            raise BadFile("Permission denied")
+
+    with Readers(FIT) as pool:
+        jobs = pool.read(range(3), wanted)
+        assert list(next(jobs)[1]) == []
+        with pytest.raises(BadFile):
+            list(next(jobs)[1])
+        assert list(next(jobs)[1]) == []
+
+
+def test_leaving_early_leaves_no_process_behind(hostile: Path) -> None:
+    with Readers(FIT, 1) as pool:
+        jobs = pool.read([hostile / "good.txt", hostile / "hang.txt"], str)
+        list(next(jobs)[1])
+        pid = pool._children[0]._process.pid  # type: ignore[union-attr]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

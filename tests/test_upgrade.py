@@ -1,0 +1,75 @@
+"""An index of format 1, as ragvis wrote it then, is brought to today's format in place."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import WordEncoder
+
+from ragvis import encoder as encoders
+from ragvis.errors import IndexLocked
+from ragvis.index import Index, upgrade
+from ragvis.retriever import Retriever
+from ragvis.store.catalog import Catalog
+from ragvis.store.lock import writer_lock
+
+MADE = Path(__file__).parent / "data" / "index-format-1.zip"
+
+
+@pytest.fixture
+def old(tmp_path: Path, encoder: WordEncoder, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Six files in /srv/notes: a Markdown file twice, a picture twice, a text, a torn picture."""
+    monkeypatch.setattr(encoders, "load", lambda name, tell: encoder)
+    with zipfile.ZipFile(MADE) as archive:
+        archive.extractall(tmp_path / "index")
+    return tmp_path / "index"
+
+
+def test_everything_is_still_there_and_nothing_embedded_again(
+    old: Path, encoder: WordEncoder
+) -> None:
+    told: list[str] = []
+    index = Index.open(old, told.append)
+    assert len(told) == 1
+    status = index.status()
+    assert (status.files, status.bad_files, status.passages, status.images) == (5, 1, 3, 1)
+    hit = Retriever(index).search("twelve volts guaranteed", k=1, modality="text")[0]
+    assert hit.paths == ("/srv/notes/pump.md", "/srv/notes/sub/copy of pump.md")
+    assert (hit.title, hit.section) == ("The pump", "The pump")
+    assert Retriever(index).search("lamp", k=1, modality="text")[0].title == "lamp"
+    assert [p for p in old.iterdir() if p.name.startswith("catalog.sqlite")] == []
+    assert index.remove(["/srv/notes/sub"]) == 3
+    assert (index.status().passages, index.status().images) == (2, 1)
+    assert index.verify() == []
+    assert (encoder.pictures_encoded, encoder.texts_encoded) == (0, 2 + 32)  # queries alone
+
+
+def test_new_files_go_into_an_upgraded_index(old: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.txt").write_text("A heron stands in the reeds.")
+    index = Index.open(old)
+    assert index.add([tmp_path / "new.txt"]).added == 1
+    assert Retriever(index).search("heron", k=1, modality="text")[0].name == "new.txt"
+
+
+def test_an_upgrade_that_is_cut_short_leaves_the_old_index(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(upgrade, "_copy", stop)
+        with pytest.raises(KeyboardInterrupt):
+            Index.open(old)
+    assert (old / upgrade.FORMAT_1).is_file()
+    assert Index.open(old).status().files == 5
+
+
+def test_a_writer_is_waited_out(old: Path) -> None:
+    with writer_lock(old), pytest.raises(IndexLocked):
+        Index.open(old)
+    Index.open(old).close()
+    Catalog.open(old).close()
