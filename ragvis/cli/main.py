@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -79,13 +80,13 @@ def run(arguments: Sequence[str] | None) -> int:
         return code if isinstance(code, int) else 0
     except RagvisError as error:
         _debug()
-        notice(" ".join(filter(None, (shown(str(error)).rstrip(".") + ".", shown(error.hint)))))
+        _say(" ".join(filter(None, (shown(str(error)).rstrip(".") + ".", shown(error.hint)))))
         return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        notice("interrupted; what was committed is kept")
+        _say("interrupted; what was committed is kept")
         return 130
     except BrokenPipeError:
         # The reader went away, as `head` does; a second error at exit would say no more.
@@ -93,14 +94,20 @@ def run(arguments: Sequence[str] | None) -> int:
         return 1
     except OSError as error:
         _debug()
-        notice(f"{error.filename or 'the output'}: {error.strerror}. Check the disk's free space.")
+        _say(f"{error.filename or 'the output'}: {error.strerror}. Check the disk's free space.")
         return 1
     # Whatever is left is our own mistake; the user gets one line, and a traceback on request.
     except Exception as error:  # noqa: BLE001
         _debug()
         name = type(error).__name__
-        notice(f"internal error: {name}: {shown(str(error))}. Run with --debug, and report it.")
+        _say(f"internal error: {name}: {shown(str(error))}. Run with --debug, and report it.")
         return 1
+
+
+def _say(text: str) -> None:
+    """The last word, where stderr still takes one."""
+    with contextlib.suppress(OSError):
+        notice(text)
 
 
 def _debug() -> None:

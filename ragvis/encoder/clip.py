@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,8 @@ class ClipEncoder:
         self.batch = _BATCH[self.device]
         self.fit, self._mean, self._std = _preprocessing(model, self.device)
         self._tokenizer = tokenizer
+        # A Hugging Face tokenizer keeps its padding as state; counting goes on beside encoding.
+        self._tokenizing = threading.Lock()
         # Hugging Face text towers mask padding, so they need not be padded to full length
         masks = hasattr(getattr(model, "text", None), "pooler")
         self._padding = model.text.config.pad_token_id if masks else None
@@ -79,7 +82,8 @@ class ClipEncoder:
 
     @torch.inference_mode()
     def _encode_text_batch(self, texts: list[str]) -> Vectors:
-        tokens = self._tokenizer([_breakable(t) for t in texts])  # (n, context) int64
+        with self._tokenizing:
+            tokens = self._tokenizer([_breakable(t) for t in texts])  # (n, context) int64
         if self._padding is not None:
             tokens = tokens[:, : int((tokens != self._padding).sum(1).max())]
         vectors = self._model.encode_text(tokens.to(self.device))
@@ -108,11 +112,11 @@ class ClipEncoder:
         """Tokens of each text, without the special ones."""
         texts = [_breakable(t) for t in texts]
         inner = getattr(self._tokenizer, "tokenizer", None)
-        if inner is None:
+        if inner is None:  # open_clip's own has no state
             return [len(self._tokenizer.encode(text)) for text in texts]
         if not texts:
             return []
-        with quiet():  # texts over the limit are what we are asking about
+        with self._tokenizing, quiet():  # texts over the limit are what we are asking about
             return [len(ids) for ids in inner(list(texts), add_special_tokens=False).input_ids]
 
 

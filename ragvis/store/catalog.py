@@ -64,11 +64,12 @@ class Catalog:
                 leftover.unlink()
             with closing(connection.create(part)) as db:
                 meta = {"format": str(FORMAT), "generation": "0", **settings}
-                db.execute("PRAGMA journal_mode = WAL")
                 with transaction(db):
                     db.execute(TABLES)
                     db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
                 yield cls(folder, db)
+                # Last: what a failed checkpoint leaves in a log would stay behind in the renaming.
+                connection.use_log(db)
             replace(part, file)
 
     @classmethod

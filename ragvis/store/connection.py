@@ -32,6 +32,17 @@ def create(file: Path) -> apsw.Connection:
     return db
 
 
+def use_log(db: apsw.Connection) -> None:
+    """From now on, commits go to a write-ahead log, so that readers go on beside the writer.
+
+    Raises:
+        apsw.Error: the disk refuses, or cannot do that.
+    """
+    mode = db.execute("PRAGMA journal_mode = WAL").get
+    if mode != "wal":
+        raise apsw.CantOpenError(f"this file system has no write-ahead log (it offers {mode})")
+
+
 def open_to_write(file: Path) -> apsw.Connection:
     """An existing database."""
     return _open(str(file), _WRITE)

@@ -36,7 +36,9 @@ def writer_lock(folder: Path) -> Iterator[None]:
     try:
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         with told(note):
-            note.write_text(json.dumps({"pid": os.getpid(), "since": since}), "utf-8")
+            part = note.with_suffix(".json.part")
+            part.write_text(json.dumps({"pid": os.getpid(), "since": since}), "utf-8")
+            os.replace(part, note)  # a reader finds it whole
         yield
     finally:
         with told(note):

@@ -266,7 +266,7 @@ def _train(rows: Stored) -> Any:
     """Lists by k-means on a sample, codes by the sample's range per dimension."""
     faiss = require("faiss")
     n, dim = rows.shape
-    nlist = 2 ** int(math.log2(min(6 * math.sqrt(n), n / _TRAIN)))
+    nlist = 2 ** int(math.log2(max(1, min(6 * math.sqrt(n), n / _TRAIN))))
     sample = rows[:: max(1, n // (_TRAIN * nlist))][: _TRAIN * nlist].astype(np.float32)
     metric = faiss.METRIC_INNER_PRODUCT
     coarse = faiss.IndexFlatIP(dim)
@@ -326,7 +326,10 @@ def _open_checked(file: Path, data: NDArray[np.uint8], facts: dict[str, Any]) ->
         raise IndexDamaged(f"{file} does not have its checksum")
     faiss = require("faiss")
     flags = 0 if os.name == "nt" else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
-    return faiss.read_index(str(file), flags)
+    try:
+        return faiss.read_index(str(file), flags)
+    except RuntimeError as error:  # the disk failed between our reading and FAISS'
+        raise IndexDamaged(f"{file} cannot be read by FAISS") from error
 
 
 def _search_lists(
