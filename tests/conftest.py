@@ -49,11 +49,14 @@ class WordEncoder:
     max_tokens = 40
     fit = Fit(4, 4, "squash")
     batch = 4
+    lanes = 1
 
     def __init__(self, fingerprint: str = "f" * 64) -> None:
         self.fingerprint = fingerprint
         self.texts_encoded = 0
         self.pictures_encoded = 0
+
+    def enter_lane(self) -> None: ...
 
     def encode_texts(self, texts: Sequence[str]) -> Any:
         self.texts_encoded += len(texts)

@@ -66,7 +66,7 @@ def test_a_large_jpeg_is_decoded_small_and_embedded_the_same(
     small = [open_picture(jpeg, fit=fit) for jpeg in jpegs]
     whole = [open_picture(jpeg) for jpeg in jpegs]
     for a, b in zip(small, whole, strict=True):
-        assert 2 * fit.width <= min(a.size) < min(b.size)
+        assert 1.75 * fit.width <= min(a.size) < min(b.size)
         assert abs(a.width / a.height - b.width / b.height) < 0.02
     cosines = (pocket_encoder.encode_pictures(small) * pocket_encoder.encode_pictures(whole)).sum(1)
     assert cosines.min() >= 0.995

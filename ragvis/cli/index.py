@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,29 +28,52 @@ _LISTED = 20  # files that could not be read, before "and N more"
     help="For a new index: pocket, an open_clip name (ViT-L-14-336/openai), hf-hub:org/name, or a "
     "folder.  [default: ViT-L-14-336/openai on a CUDA GPU, else pocket]",
 )
+@click.option("--watch", is_flag=True, help="Keep going: follow changes until Ctrl-C.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @json_option
 def command(
-    paths: tuple[Path, ...], index: Path, encoder: str | None, dry_run: bool, as_json: bool
+    paths: tuple[Path, ...],
+    index: Path,
+    encoder: str | None,
+    watch: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Make the index say what is in PATHS (files and folders).
 
     New files are added, changed ones read again, vanished ones dropped; unchanged files cost a
-    look at their size and time. Stop it whenever you like and run it again: it goes on.
+    look at their size and time, moved ones a look at their content. Stop it whenever you like and
+    run it again: it goes on.
 
     Read: jpeg png webp gif bmp tiff, txt md html pdf docx. Hidden files and symbolic links are
     left out. A file that cannot be read is reported and skipped.
     """
     started = time.monotonic()
+    for report in _reports(paths, index, encoder, watch, dry_run):
+        if as_json:
+            print_json({"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()})
+        else:
+            _print(report, index, dry_run, time.monotonic() - started)
+        started = time.monotonic()
+
+
+def _reports(
+    paths: tuple[Path, ...], index: Path, encoder: str | None, watch: bool, dry_run: bool
+) -> Iterator[IndexReport]:
+    """One report, or one after every change."""
+    if dry_run and watch:
+        raise click.UsageError("--dry-run and --watch exclude each other.")
     if dry_run:
-        report = _preview(index, paths)
-    else:
-        with _open(index, encoder, paths) as opened, progress("indexing") as on_file:
+        yield _preview(index, paths)
+        return
+    with _open(index, encoder, paths) as opened:
+        if watch:
+            notice("watching; Ctrl-C ends it")
+            yield from opened.watch(paths)
+            return
+        with progress("indexing") as on_file:
             report = opened.add(paths, on_file)
-    if as_json:
-        print_json({"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()})
-    else:
-        _print(report, index, dry_run, time.monotonic() - started)
+        yield report
 
 
 def _open(folder: Path, encoder: str | None, paths: tuple[Path, ...]) -> Index:
@@ -78,11 +102,12 @@ def _preview(folder: Path, paths: tuple[Path, ...]) -> IndexReport:
 
 
 def _print(report: IndexReport, index: Path, dry_run: bool, seconds: float) -> None:
+    moved = f" {report.moved} moved," if report.moved else ""
     click.echo(
-        f"{report.added} new, {report.changed} changed, {report.unchanged} unchanged,"
+        f"{report.added} new, {report.changed} changed,{moved} {report.unchanged} unchanged,"
         f" {report.removed} removed" + (" (nothing was done)" if dry_run else "")
     )
-    if not dry_run:
+    if report.passages or report.images:
         click.echo(
             f"{report.passages} passages and {report.images} pictures went into"
             f" {shown(str(index))} in {seconds:.1f} s"

@@ -24,6 +24,7 @@ from ragvis.errors import BadFile
 from ragvis.media.fit import Fit
 
 LENGTH = struct.Struct("<I")
+_NICE = 5
 _MEMORY = 6 * 2**30  # bytes that one reader may take, where the system can say so
 Message = tuple[dict[str, Any], bytes]
 
@@ -32,6 +33,8 @@ def main() -> None:
     """Answer until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _limit_memory()
+    if hasattr(os, "nice"):
+        os.nice(_NICE)  # the encoder waits for its slowest thread: readers take what it leaves
     # A library that prints must not get between the messages.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

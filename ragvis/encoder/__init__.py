@@ -26,6 +26,7 @@ class Encoder(Protocol):
         max_tokens: text tokens that fit beside the special ones.
         fit: how it takes pictures.
         batch: texts or pictures that it takes at a time.
+        lanes: threads that may use it side by side with profit.
     """
 
     name: str
@@ -34,6 +35,11 @@ class Encoder(Protocol):
     max_tokens: int
     fit: Fit
     batch: int
+    lanes: int
+
+    def enter_lane(self) -> None:
+        """Called once by each of several threads that will use it side by side."""
+        ...
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, dim) float32, unit rows."""

@@ -1,6 +1,6 @@
 """Full batches for the encoder, whatever mix of passages and pictures comes in.
 
-The encoder runs in a thread of its own, so that the next batch is put together meanwhile.
+The encoder runs in threads of its own, so that the next batch is put together meanwhile.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float32]
 
 _TEXTS = 8  # batches of passages that are sorted by length together, so that few are padded
-_FLYING = 2  # batches that the encoder has been given, at most
 
 
 class Batches:
@@ -41,11 +40,12 @@ class Batches:
         self._flying: deque[tuple[list[str], Future[Any]]] = deque()
         self._vectors: dict[str, Vector] = {}
         self._under_way: set[str] = set()  # keys that wait or fly
-        self._thread = ThreadPoolExecutor(1, "encoder")
+        self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
         """Let go of the encoder."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
 
     def add_text(self, text: str) -> str:
         """The content key of a passage as it is embedded."""
@@ -71,10 +71,15 @@ class Batches:
         while self._flying:
             self._land()
 
-    def has(self, keys: Iterable[str]) -> bool:
-        """Whether all these vectors are there, without waiting for any."""
+    def landed(self) -> bool:
+        """Take in what the encoder has finished; whether there was any."""
+        before = len(self._vectors)
         while self._flying and self._flying[0][1].done():
             self._land()
+        return len(self._vectors) > before
+
+    def has(self, keys: Iterable[str]) -> bool:
+        """Whether all these vectors are there."""
         return all(key in self._vectors for key in keys)
 
     def vector(self, key: str) -> Vector:
@@ -107,9 +112,12 @@ class Batches:
             self._pictures.clear()
 
     def _launch(self, keys: list[str], encode: Callable[[Any], Any], batch: Any) -> None:
-        while len(self._flying) >= _FLYING:
+        encoder = self._encoder()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(encoder.lanes, "encoder", encoder.enter_lane)
+        while len(self._flying) > encoder.lanes:
             self._land()
-        self._flying.append((keys, self._thread.submit(encode, batch)))
+        self._flying.append((keys, self._threads.submit(encode, batch)))
 
     def _land(self) -> None:
         keys, future = self._flying.popleft()

@@ -225,6 +225,18 @@ class Index:
             derivation.finish()
             return work.report
 
+    def watch(
+        self, paths: Iterable[str | Path], on_file: OnFile | None = None
+    ) -> Iterator[IndexReport]:
+        """``add``, and again after every change to ``paths``, for ever: a report each time.
+
+        Raises:
+            as ``add``; but another writer is waited for once the watching has begun.
+        """
+        from ragvis.index.watch import watch
+
+        yield from watch(self, paths, on_file, self._tell)
+
     def _fit(self, writer: Catalog) -> Fit:
         """How the encoder takes pictures, known before it is loaded."""
         known = writer.meta().get("fit")

@@ -122,6 +122,8 @@ class Ingest:
 
     def _commit_ready(self) -> None:
         """Commit the files whose vectors are all there, once they are worth a commit."""
+        if not self._batches.landed() and len(self._waiting) % _FILES_A_COMMIT:
+            return  # nothing new can be ready
         if sum(len(r.items) for r in self._waiting) > _ITEMS_WAITING:
             self._batches.flush()
         ready = [r for r in self._waiting if self._batches.has(i.content for i in r.items)]
@@ -213,10 +215,11 @@ class _Reading:
             raise BadFile(header["reason"])
         if header["kind"] == "text":
             self.title = header["title"]
-            pages = (
+            pages = [
                 Page(n, text, tuple(Heading(*h) for h in hs)) for n, text, hs in header["pages"]
-            )
-            self.items += self._ingest.passages(self.title or self._row.label, pages)
+            ]
+            if pages:
+                self.items += self._ingest.passages(self.title or self._row.label, pages)
         elif header["kind"] == "picture":
             try:
                 self.items.append(self._ingest.picture(header, pixels))

@@ -19,7 +19,7 @@ Picture: TypeAlias = Image.Image
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _THINNEST = 10  # long side over short side
 _LONGEST_THIN = 4096  # pixels
-_DRAFT = 2  # times the wanted size
+_DRAFT = 1.75  # times the wanted size, at least
 _ORIENTATION, _TURNED = 0x0112, 5  # EXIF; from 5 on, width and height change places
 MAX_FRAMES = 500  # pages read from one multi-page TIFF
 
@@ -61,12 +61,12 @@ def fitted(picture: Picture, fit: Fit) -> bytes:
 
 def _decode_small(image: Image.Image, fit: Fit) -> None:
     """A JPEG can be decoded at an eighth, a quarter or half of its size, which is most of the
-    work; twice what is wanted leaves the resampling's result as it was."""
+    work; well above what is wanted, the resampling's result stays as it was."""
     width, height = fit.scaled(*image.size)
     if image.getexif().get(_ORIENTATION, 1) >= _TURNED:
         turned = fit.scaled(*image.size[::-1])
         width, height = turned[1], turned[0]
-    image.draft("RGB", (_DRAFT * width, _DRAFT * height))
+    image.draft("RGB", (round(_DRAFT * width), round(_DRAFT * height)))
 
 
 def frame_count(source: Path | bytes) -> int:

@@ -1,0 +1,56 @@
+"""Going on as files change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import watchfiles
+
+from ragvis.errors import IndexLocked
+from ragvis.index.walk import is_under
+from ragvis.types import Tell
+
+if TYPE_CHECKING:
+    from ragvis.index.index import Index
+    from ragvis.index.ingest import OnFile
+    from ragvis.index.plan import IndexReport
+
+_QUIET = 400  # milliseconds without a change before a batch of changes is taken
+_WAKE = 500  # milliseconds between looks at whether another process still writes
+
+
+def watch(
+    index: Index, paths: Iterable[str | Path], on_file: OnFile | None, tell: Tell
+) -> Iterator[IndexReport]:
+    """Bring the index up to ``paths`` now and after every change to them, for ever; a report each
+    time. While another process writes, it is waited for.
+
+    Raises:
+        UsageError, StorageError: as ``Index.add``.
+    """
+    given = list(paths)
+    own = os.path.abspath(index.path)
+    pending, waiting = True, False  # the first time, for what changed before the watching began
+    for changes in watchfiles.watch(
+        *given,
+        watch_filter=lambda _, path: not is_under(os.path.abspath(path), own),
+        step=_QUIET,
+        rust_timeout=_WAKE,
+        yield_on_timeout=True,
+        raise_interrupt=True,
+    ):
+        pending = pending or bool(changes)
+        if not pending:
+            continue
+        try:
+            report = index.add(given, on_file)
+        except IndexLocked as locked:
+            if not waiting:
+                tell(f"{locked}; trying again")
+            waiting = True
+            continue
+        pending = waiting = False
+        yield report
