@@ -178,6 +178,13 @@ class Merge:
             self._catalog.set_segments(self._modality, segments, len(self._kept))
 
 
+def near(stored: Vectors) -> Vectors:
+    """Points near stored vectors, each a little towards another one: (n, dim), unit rows."""
+    rows = stored + 0.25 * np.roll(stored, 1, axis=0)
+    unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
+
+
 def is_in_place(folder: Path, row: SegmentRow) -> bool:
     """Whether a segment's files are there and nobody found them damaged."""
     wanted = [suffix for suffix in (ROWS, FAISS) if row.facts(suffix)]
@@ -247,8 +254,5 @@ class Derivation:
         return self._encoder().encode_texts(list(UNRELATED_QUERIES))
 
     def _samples(self, modality: Modality, texts: Vectors) -> Vectors:
-        """What may be asked: unrelated texts, and points between stored vectors, unit rows."""
-        stored = self._writer.sample(modality, bg.PICTURES)
-        rows = np.concatenate([texts, stored + 0.5 * np.roll(stored, 1, axis=0)])
-        unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        return unit
+        """What may be asked: unrelated texts, and points near stored vectors, unit rows."""
+        return np.concatenate([texts, near(self._writer.sample(modality, bg.PICTURES))])

@@ -41,6 +41,7 @@ OnFile = Callable[[int, int, str], None]  # (done, of, file as given)
 class _Read:
     """A file as read: to be linked to a document that is there, or to the one it holds."""
 
+    found: Found
     row: FileRow
     document: DocumentRow | None = None
     items: list[ItemRow] = field(default_factory=list)
@@ -69,6 +70,7 @@ class Ingest:
         self._on_commit = on_commit
         self._batches = Batches(encoder, catalog, fit)
         self._waiting: list[_Read] = []
+        self._lost: dict[str, Found] = {}  # files whose known document is gone, by path
         self._sha256: dict[str, str] = {}  # of the files whose job has begun, by path
 
     def run(self, work: Plan, known: dict[str, FileRow], on_file: OnFile) -> IndexReport:
@@ -76,28 +78,40 @@ class Ingest:
         gone = Counter(known[path].sha256 for path in work.to_remove)
         counts = _Counts(work.report, known, gone)
         lookup = _Lookup(self._catalog.folder)
-        with closing(self._batches), closing(lookup), Readers(self._fit, len(work.to_read)) as all_:
-            jobs = all_.read(work.to_read, lambda found: self._wanted(found, lookup))
+        with closing(self._batches), closing(lookup), Readers(self._fit, len(work.to_read)) as pool:
+            jobs = pool.read(work.to_read, lambda found: self._wanted(found, lookup))
             for done, (found, messages) in enumerate(jobs):
                 on_file(done, len(work.to_read), found.shown)
                 read = self._take(found, messages)
                 counts.count(read.row, read.items, read.document)
-                self._waiting.append(read)
-                self._commit_ready()
-            self._batches.flush()
-            self._commit(self._waiting)
+                self._keep(read)
+            self._flush()
+            for found, messages in pool.read(self._lost.values(), self._hash):
+                self._keep(self._take(found, messages))
+            self._flush()
         self._finish(work)
         on_file(len(work.to_read), len(work.to_read), "")
         return work.report
 
-    def _wanted(self, found: Found, lookup: _Lookup) -> str | None:
-        """Hash a file; its path where its content is not known yet."""
+    def _keep(self, read: _Read) -> None:
+        self._waiting.append(read)
+        self._commit_ready()
+
+    def _flush(self) -> None:
+        self._batches.flush()
+        self._commit(self._waiting)
+
+    def _hash(self, found: Found) -> str:
         try:
-            sha256 = sha256_of_file(Path(found.path))
+            self._sha256[found.path] = sha256_of_file(Path(found.path))
         except OSError as error:
             raise BadFile(error.strerror or str(error)) from error
-        self._sha256[found.path] = sha256
-        return None if lookup.has(_content_of(found, sha256)) else found.path
+        return found.path
+
+    def _wanted(self, found: Found, lookup: _Lookup) -> str | None:
+        """Hash a file; its path where its content is not known yet."""
+        path = self._hash(found)
+        return None if lookup.has(_content_of(found, self._sha256[path])) else path
 
     def _take(self, found: Found, messages: Iterable[Message]) -> _Read:
         """Pull a file's messages; what is to be embedded goes into the batches."""
@@ -108,15 +122,16 @@ class Ingest:
                 reading.take(header, pixels)
             row = replace(row, sha256=self._sha256.pop(found.path))
             if not reading.began:
-                return _Read(row)
+                return _Read(found, row)
             reading.require_items()
             _require_unchanged(found)
         except BadFile as error:
             sha256 = self._sha256.pop(found.path, row.sha256)
             kept = "" if isinstance(error, _Changed) else sha256
-            return _Read(replace(row, sha256=kept, error=str(error)))
+            return _Read(found, replace(row, sha256=kept, error=str(error)))
         content = _content_of(found, row.sha256)
-        return _Read(row, DocumentRow(content, reading.title, reading.problems), reading.items)
+        own = DocumentRow(content, reading.title, reading.problems)
+        return _Read(found, row, own, reading.items)
 
     # --- commits --------------------------------------------------------------------------
 
@@ -135,7 +150,12 @@ class Ingest:
             return
         with self._catalog.commit():
             for read in ready:
-                self._catalog.link(read.row, self._document_of(read))
+                document = self._document_of(read)
+                if document is None and read.row.error is None:
+                    # Its document went with another file that was changed: read it after all.
+                    self._lost[read.row.path] = read.found
+                else:
+                    self._catalog.link(read.row, document)
         done = {id(read) for read in ready}
         self._waiting = [read for read in self._waiting if id(read) not in done]
         self._batches.keep_only({i.content for r in self._waiting for i in r.items})
