@@ -110,6 +110,7 @@ def truth(catalog: Catalog, queries: Any) -> Any:
 
 def report(name: str, search: Callable[[Any], Any], queries: Any, true: Any, rest: str) -> None:
     """One line: latency of single queries and recall of the true ten."""
+    print(f"  measuring {name}", file=sys.stderr, flush=True)
     for query in queries[:50]:
         search(query[None])
     times, hits = [], []
@@ -118,6 +119,7 @@ def report(name: str, search: Callable[[Any], Any], queries: Any, true: Any, res
         found = search(query[None])
         times.append(1e3 * (time.perf_counter() - started))
         hits.append(np.isin(ids, found).mean())
+    print(f"  measured {name}", file=sys.stderr, flush=True)
     p50, p99 = np.percentile(times, (50, 99))
     print(f"{name:28}{p50:9.2f}{p99:9.2f}{np.mean(hits):9.3f}  {rest}", flush=True)
 

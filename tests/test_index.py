@@ -16,7 +16,7 @@ from PIL import Image
 
 from ragvis import encoder as encoders
 from ragvis.errors import BadFile, IndexLocked, IndexMismatch, UsageError
-from ragvis.index import Index, batches, ingest, picture_of
+from ragvis.index import Index, ingest, picture_of
 from ragvis.retriever import Retriever
 from ragvis.store.lock import writer_lock
 
@@ -90,17 +90,15 @@ def test_a_moved_file_keeps_its_embeddings_and_takes_its_new_name(
 def test_a_file_whose_old_place_was_taken_by_another_is_not_lost(
     folder: Path, make_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "_FILES_A_COMMIT", 1)
-    monkeypatch.setattr(batches, "_TEXTS", 0)
+    monkeypatch.setattr(ingest.Ingest, "_commit_ready", ingest.Ingest._flush)  # after every file
     index = make_index()
     index.add([folder])
     (folder / "pump.md").rename(folder / "zebra.md")
-    for name in ("pump.md", "q.md", "r.md", "s.md"):  # committed before zebra.md is reached
-        (folder / name).write_text(f"Something else is in {name} now.")
+    (folder / "pump.md").write_text("Something else stands here now.")
     index.add([folder])
     found = Retriever(index).search("twelve volts", k=1, modality="text")[0]
     assert (found.name, index.verify()) == ("zebra.md", [])
-    assert index.status().files == 8
+    assert index.status().files == 5
 
 
 def test_equal_files_are_embedded_once_and_listed_with_all_their_paths(
