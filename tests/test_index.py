@@ -16,7 +16,7 @@ from PIL import Image
 
 from ragvis import encoder as encoders
 from ragvis.errors import BadFile, IndexLocked, IndexMismatch, UsageError
-from ragvis.index import Index, ingest, picture_of
+from ragvis.index import Index, derive, ingest, picture_of
 from ragvis.retriever import Retriever
 from ragvis.store.lock import writer_lock
 
@@ -236,6 +236,27 @@ def test_damaged_derived_files_are_told_and_written_anew(
     again.add([folder])
     assert again.verify() == []
     assert not list(index.path.glob("*.part"))
+
+
+def test_a_long_run_is_searchable_from_segments_before_it_ends(
+    folder: Path, make_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest.Ingest, "_commit_ready", ingest.Ingest._flush)  # after every file
+    monkeypatch.setattr(derive, "_EVERY", 1)
+    monkeypatch.setattr(derive, "SMALL", 1)
+    seen: list[int] = []
+    real = derive.Derivation.run
+
+    def run(self: derive.Derivation) -> None:
+        real(self)
+        seen.append(sum(s.count for m in ("text", "image") for s in self._writer.segments(m)))
+
+    monkeypatch.setattr(derive.Derivation, "run", run)
+    index = make_index()
+    index.add([folder])
+    assert seen == [1, 2, 3, 4, 4]
+    assert index.verify() == []
+    assert len(Retriever(index).search("volts candles", k=9)) == 4
 
 
 def test_a_search_sees_one_generation_while_a_writer_commits(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SMALL = 4096  # vectors; a segment up to this is always taken into the next one
 _EVERY = 50_000  # new items of a long run
-_DEAD = 0.2  # share of a segment's vectors that may be dead before it is rewritten
+_DEAD = 0.25  # share of a segment's vectors that may be dead before it is rewritten
 
 
 class Segments:

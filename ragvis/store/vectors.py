@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 INVERTED_FROM = 100_000  # vectors; below, exact search is quick enough
 _SHORTLIST, _SPARE = 2, 32  # exact cosines are taken of 2 k + 32 candidates
+_GRAPH_FROM = 1024  # lists; fewer are compared one by one
 _TRAIN = 40  # vectors to train on, for each list; FAISS asks for 39
 _PROBES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
 _RECALL = 0.99  # of the true ten best, on sample queries
@@ -251,10 +252,10 @@ def write_inverted(file: Path, rows: Stored, queries: Vectors) -> dict[str, Any]
         OSError: the disk refuses.
     """
     faiss = require("faiss")
-    index = _train(rows)
+    index, coarse = _train(rows)  # FAISS keeps no reference to the second
     for start in range(0, len(rows), _CHUNK):
         index.add(rows[start : start + _CHUNK].astype(np.float32))
-    nprobe = _enough_probes(index, rows, queries)
+    nprobe = _enough_probes(index, coarse, rows, queries)
     part = file.with_name(file.name + ".part")
     faiss.write_index(index, str(part))
     facts = _sums_of(part, index, rows.shape[1])
@@ -262,8 +263,9 @@ def write_inverted(file: Path, rows: Stored, queries: Vectors) -> dict[str, Any]
     return {**facts, "nprobe": nprobe}
 
 
-def _train(rows: Stored) -> Any:
-    """Lists by k-means on a sample, codes by the sample's range per dimension."""
+def _train(rows: Stored) -> tuple[Any, Any]:
+    """Lists by k-means on a sample, codes by the sample's range per dimension; the inverted file,
+    still empty, and what finds the lists that are near."""
     faiss = require("faiss")
     n, dim = rows.shape
     nlist = 2 ** int(math.log2(max(1, min(6 * math.sqrt(n), n / _TRAIN))))
@@ -274,15 +276,30 @@ def _train(rows: Stored) -> Any:
     index = faiss.IndexIVFScalarQuantizer(coarse, dim, nlist, kind, metric)
     index.cp.niter = 8
     index.train(sample)
-    return index
+    if nlist >= _GRAPH_FROM:
+        coarse = _graph_over(coarse.reconstruct_n(0, nlist))
+        index.quantizer = coarse
+    return index, coarse
 
 
-def _enough_probes(index: Any, rows: Stored, queries: Vectors) -> int:
+def _graph_over(centres: Vectors) -> Any:
+    """Finds the lists to probe without looking at every centre: centres (nlist, dim)."""
+    faiss = require("faiss")
+    graph = faiss.IndexHNSWFlat(centres.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    graph.hnsw.efConstruction = 80
+    graph.hnsw.efSearch = 64
+    graph.add(centres)
+    return graph
+
+
+def _enough_probes(index: Any, coarse: Any, rows: Stored, queries: Vectors) -> int:
     """The fewest lists that bring nearly all of the true ten best into the shortlist."""
     faiss = require("faiss")
     true = _exact_best(rows, queries, 10)  # (q, 10)
     wanted = _SHORTLIST * 10 + _SPARE
     for nprobe in (p for p in _PROBES if p <= index.nlist):
+        if hasattr(coarse, "hnsw"):  # the setting is saved with it
+            coarse.hnsw.efSearch = max(64, 2 * nprobe)
         _, found = index.search(queries, wanted, params=faiss.SearchParametersIVF(nprobe=nprobe))
         hits = [np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]
         if np.mean(hits) >= _RECALL:
