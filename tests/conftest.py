@@ -58,6 +58,8 @@ class WordEncoder:
 
     def enter_lane(self) -> None: ...
 
+    def leave_lanes(self) -> None: ...
+
     def encode_texts(self, texts: Sequence[str]) -> Any:
         self.texts_encoded += len(texts)
         rows = np.full((len(texts), self.dim), 1e-3, np.float32)

@@ -15,6 +15,7 @@ from conftest import WordEncoder
 from PIL import Image
 
 from ragvis import encoder as encoders
+from ragvis.documents import readers
 from ragvis.errors import BadFile, IndexLocked, IndexMismatch, UsageError
 from ragvis.index import Index, derive, ingest, picture_of
 from ragvis.retriever import Retriever
@@ -232,7 +233,7 @@ def test_damaged_derived_files_are_told_and_written_anew(
     assert [h.id for h in Retriever(again).search("volts", k=2)] == [h.id for h in hits]
     assert len(said) == 2 and all("rebuilt from the catalog" in line for line in said)
     assert len(again.verify()) == 2
-    (index.path / "text-9.rows.part").touch()
+    (index.path / "text-0-9-9.rows.part").touch()
     again.add([folder])
     assert again.verify() == []
     assert not list(index.path.glob("*.part"))
@@ -257,6 +258,33 @@ def test_a_long_run_is_searchable_from_segments_before_it_ends(
     assert seen == [1, 2, 3, 4, 4]
     assert index.verify() == []
     assert len(Retriever(index).search("volts candles", k=9)) == 4
+
+
+def test_other_peoples_files_in_the_index_folder_stay(
+    folder: Path, make_index: Callable[..., Index]
+) -> None:
+    index = make_index()
+    names = {"movie.mkv.part", "my.faiss", "table.rows", "catalog.sqlite.bak", "text-1.rows"}
+    for name in names:
+        (index.path / name).write_text("mine")
+    (index.path / "text-0-9-9.rows").write_text("left by a killed writer")
+    index.add([folder])
+    assert names <= {f.name for f in index.path.iterdir()}
+    assert not (index.path / "text-0-9-9.rows").exists()
+
+
+def test_what_may_pass_is_tried_again(
+    folder: Path, make_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = make_index()
+    monkeypatch.setattr(readers, "_MODULE", "hostile_child")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    (folder / "crash.txt").write_text("this crashes its reader today")
+    report = index.add([folder / "crash.txt"])
+    assert "SIGSEGV" in next(iter(report.bad.values()))
+    monkeypatch.undo()
+    monkeypatch.setattr(encoders, "load", lambda name, tell: WordEncoder())
+    assert index.add([folder / "crash.txt"]).added == 1
 
 
 def test_a_search_sees_one_generation_while_a_writer_commits(
@@ -378,6 +406,7 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[3])
 from conftest import WordEncoder
 from ragvis import encoder as encoders
+from ragvis.documents import readers
 from ragvis.index import Index, batches, ingest
 from ragvis.store.catalog import Catalog
 encoders.load = lambda name, tell: WordEncoder()

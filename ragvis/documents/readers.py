@@ -25,7 +25,7 @@ from typing import IO, Any, TypeVar
 from ragvis.documents.child import LENGTH, Message
 from ragvis.media.fit import Fit
 
-SECONDS = 300.0  # that one page or picture may take
+SECONDS = 300.0  # that the text, or one picture, of a file may take
 _AHEAD = 32  # messages of one file that wait, at most
 _MOST = 16  # processes
 _PATIENCE = 2.0  # seconds for a thread that waits on a disk; it ends with the process
@@ -144,20 +144,24 @@ class _Child:
                 message = _receive(process.stdout)
                 self._since = None
                 yield message
+                if message[0].get("passing"):
+                    self.close()  # what it took may not come back
                 if message[0]["kind"] in ("end", "bad"):
                     return
-        except (EOFError, BrokenPipeError, ConnectionError):
-            reason = self._obituary()
+        except (EOFError, OSError) as error:
+            reason = self._obituary(error)
             self.close()  # the next file gets a new process
-            yield {"kind": "bad", "reason": reason}, b""
+            # It may not have been the file's own fault: it is tried again by the next run.
+            yield {"kind": "bad", "reason": reason, "passing": True}, b""
         finally:
             self._since = None
 
     def kill(self) -> None:
         """End it now."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        process = self._process  # the serving thread may let go of it meanwhile
+        if process is not None:
+            process.kill()
+            process.wait()
 
     def close(self) -> None:
         """End it, and let go of its pipes."""
@@ -176,6 +180,8 @@ class _Child:
             self.kill()
 
     def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it died between two files
         if self._process is None:
             path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
             self._process = subprocess.Popen(
@@ -187,10 +193,12 @@ class _Child:
             )
         return self._process
 
-    def _obituary(self) -> str:
+    def _obituary(self, error: Exception) -> str:
         if self._late:
             return f"reading it took over {SECONDS:.0f} s"
-        code = self._process.wait() if self._process is not None else 0
+        if self._process is None:
+            return f"no process could be started to read it: {error}"
+        code = self._process.wait()
         try:
             return f"reading it crashed ({signal.Signals(-code).name})"
         except ValueError:

@@ -41,6 +41,10 @@ class Encoder(Protocol):
         """Called once by each of several threads that will use it side by side."""
         ...
 
+    def leave_lanes(self) -> None:
+        """Called once when they have ended."""
+        ...
+
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, dim) float32, unit rows."""
         ...

@@ -44,7 +44,8 @@ class ClipEncoder:
         self._dtype = torch.float16 if self.device == "cuda" else torch.float32
         self._model = model.to(self.device, self._dtype).eval()
         self.batch = _BATCH[self.device]
-        self.lanes = min(_LANES, torch.get_num_threads()) if self.device == "cpu" else 1
+        self._cores = torch.get_num_threads()
+        self.lanes = min(_LANES, self._cores) if self.device == "cpu" else 1
         self.fit, self._mean, self._std = _preprocessing(model, self.device)
         self._tokenizer = tokenizer
         # A Hugging Face tokenizer keeps its padding as state; counting goes on beside encoding.
@@ -76,7 +77,12 @@ class ClipEncoder:
     def enter_lane(self) -> None:
         """Share the cores with the other lanes' threads."""
         if self.lanes > 1:
-            torch.set_num_threads(max(1, torch.get_num_threads() // self.lanes))
+            torch.set_num_threads(max(1, self._cores // self.lanes))
+
+    def leave_lanes(self) -> None:
+        """The cores are one thread's again: PyTorch keeps the number for the whole process."""
+        if self.lanes > 1:
+            torch.set_num_threads(self._cores)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, dim) float32, unit rows. Longer texts than ``max_tokens`` are the caller's bug."""

@@ -46,6 +46,7 @@ class Batches:
         """Let go of the encoder."""
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
+            self._encoder().leave_lanes()
 
     def add_text(self, text: str) -> str:
         """The content key of a passage as it is embedded."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,6 @@ import numpy as np
 
 from ragvis.errors import IndexDamaged
 from ragvis.index import background as bg
-from ragvis.index.upgrade import FORMAT_1
 from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.store.catalog import Catalog
 from ragvis.store.segments import DAMAGED, FAISS, ROWS, SegmentRow, write_rows
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
+_OURS = re.compile(
+    r"(text|image)-\d+-\d+-\d+\.(rows|faiss|damaged)(\.part)?|catalog\.part(-\w+)?"
+    r"|writer\.json\.part|(text|image)\.\d+\.(faiss|part)"  # the last of format 1
+)
 SMALL = 4096  # vectors; a segment up to this is always taken into the next one
 _EVERY = 50_000  # new items of a long run
 _DEAD = 0.25  # share of a segment's vectors that may be dead before it is rewritten
@@ -195,11 +199,11 @@ def is_in_place(folder: Path, row: SegmentRow) -> bool:
 def sweep(folder: Path, rows: Iterable[SegmentRow]) -> None:
     """Remove what no segment names: older ones, and what a killed writer left half-written."""
     wanted = {row.name + suffix for row in rows for suffix in (ROWS, FAISS)}
-    for pattern in (f"*{ROWS}", f"*{FAISS}", f"*{DAMAGED}", "*.part", f"{FORMAT_1}*"):
-        for stale in folder.glob(pattern):
-            if stale.name not in wanted:
-                with contextlib.suppress(OSError):  # Windows keeps what a reader has mapped
-                    stale.unlink()
+    for stale in folder.iterdir():
+        # The folder may hold other people's files too: only names that we give are ours.
+        if _OURS.fullmatch(stale.name) and stale.name not in wanted:
+            with contextlib.suppress(OSError):  # Windows keeps what a reader has mapped
+                stale.unlink()
 
 
 class Derivation:

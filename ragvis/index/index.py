@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragvis import encoder as encoders
-from ragvis.errors import IndexMismatch, StorageError, UsageError
+from ragvis.errors import IndexDamaged, IndexMismatch, StorageError, UsageError
 from ragvis.index import background as bg
 from ragvis.index.derive import Derivation, Segments, is_in_place
 from ragvis.index.ingest import Ingest, OnFile
@@ -346,9 +346,20 @@ class Index:
             IndexDamaged: the catalog itself is broken.
         """
         with self._guard:
-            self._catalog.check()
-            with self._catalog.snapshot():
-                return [p for m in MODALITIES for p in Segments(self._catalog, m).problems()]
+            while True:
+                generation = self._catalog.generation
+                try:
+                    self._catalog.check()
+                    with self._catalog.snapshot():
+                        found = [
+                            p for m in MODALITIES for p in Segments(self._catalog, m).problems()
+                        ]
+                except IndexDamaged:
+                    if self._catalog.generation == generation:
+                        raise
+                    continue  # a writer was at work on what was being read
+                if not found or self._catalog.generation == generation:
+                    return found
 
 
 def _lasting(encoder: str) -> str:

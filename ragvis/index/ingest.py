@@ -87,7 +87,10 @@ class Ingest:
                 self._keep(read)
             self._flush()
             for found, messages in pool.read(self._lost.values(), self._hash):
-                self._keep(self._take(found, messages))
+                read = self._take(found, messages)
+                if read.row.error is not None:
+                    work.report.bad[found.shown] = read.row.error
+                self._keep(read)
             self._flush()
         self._finish(work)
         on_file(len(work.to_read), len(work.to_read), "")
@@ -127,7 +130,7 @@ class Ingest:
             _require_unchanged(found)
         except BadFile as error:
             sha256 = self._sha256.pop(found.path, row.sha256)
-            kept = "" if isinstance(error, _Changed) else sha256
+            kept = "" if isinstance(error, _Passing) else sha256
             return _Read(found, replace(row, sha256=kept, error=str(error)))
         content = _content_of(found, row.sha256)
         own = DocumentRow(content, reading.title, reading.problems)
@@ -232,7 +235,7 @@ class _Reading:
         """
         self.began = True
         if header["kind"] == "bad":
-            raise BadFile(header["reason"])
+            raise (_Passing if header.get("passing") else BadFile)(header["reason"])
         if header["kind"] == "text":
             self.title = header["title"]
             pages = [
@@ -255,8 +258,8 @@ class _Reading:
             raise BadFile(only[0] if len(only) == 1 else "nothing to index in it")
 
 
-class _Changed(BadFile):
-    """The file is not the one that was hashed."""
+class _Passing(BadFile):
+    """What may be over by the next run, which tries again: the row keeps no hash."""
 
 
 class _Lookup:
@@ -306,10 +309,10 @@ def _require_unchanged(found: Found) -> None:
     try:
         now = os.stat(found.path)
     except OSError as error:
-        raise _Changed(error.strerror or str(error)) from error
+        raise _Passing(error.strerror or str(error)) from error
     then = found.stat
     if (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
-        raise _Changed("it changed while it was read; index it again")
+        raise _Passing("it changed while it was read; index it again")
 
 
 def _kind(path: str) -> str:

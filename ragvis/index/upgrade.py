@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import apsw
 
 FORMAT_1 = "catalog.sqlite"
+_KEPT = ("encoder", "fingerprint", "dim", "generation")
 _FILES = "SELECT id, path, shown, size, mtime_ns, inode, sha256, title, error FROM file ORDER BY id"
 _ITEMS = (
     "SELECT modality, ordinal, content, page, span_start, span_end, bbox, section, body, vector"
@@ -48,13 +50,16 @@ def upgrade(folder: Path, tell: Tell) -> None:
         with told(folder / FORMAT_1), closing(connection.open_to_write(folder / FORMAT_1)) as old:
             rows: list[Any] = old.execute("SELECT key, value FROM meta").fetchall()
             settings = dict(rows)
-            kept = {k: settings[k] for k in ("encoder", "fingerprint", "dim", "generation")}
+            with sound(folder / FORMAT_1):
+                kept = {k: settings[k] for k in _KEPT}
+            kept["background"] = settings.get("background", "{}")
             with Catalog.creating(folder, kept) as new, new.commit(), sound(folder / FORMAT_1):
                 files: list[Any] = old.execute(_FILES).fetchall()
                 for number, *values in files:
                     _copy(old, new, number, values)
-        for leftover in folder.glob(f"{FORMAT_1}*"):
-            leftover.unlink()
+        for name in (FORMAT_1, f"{FORMAT_1}-wal", f"{FORMAT_1}-shm"):
+            with contextlib.suppress(OSError):  # it is not read any more, whoever holds it open
+                (folder / name).unlink()
 
 
 def _copy(old: apsw.Connection, new: Catalog, number: int, values: list[Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import watchfiles
 
-from ragvis.errors import IndexLocked
+from ragvis.errors import IndexLocked, UsageError
 from ragvis.index.walk import is_under
 from ragvis.types import Tell
 
@@ -31,12 +31,15 @@ def watch(
     Raises:
         UsageError, StorageError: as ``Index.add``.
     """
-    given = list(paths)
-    own = os.path.abspath(index.path)
+    given = [os.path.expanduser(path) for path in paths]
+    for path in given:
+        if not os.path.exists(path):
+            raise UsageError(f"no such file or folder: {path}", "What is watched must be there.")
+    own = os.path.realpath(index.path)
     pending, waiting = True, False  # the first time, for what changed before the watching began
     for changes in watchfiles.watch(
         *given,
-        watch_filter=lambda _, path: not is_under(os.path.abspath(path), own),
+        watch_filter=lambda _, path: not is_under(os.path.realpath(path), own),
         step=_QUIET,
         rust_timeout=_WAKE,
         yield_on_timeout=True,

@@ -257,7 +257,11 @@ def write_inverted(file: Path, rows: Stored, queries: Vectors) -> dict[str, Any]
         index.add(rows[start : start + _CHUNK].astype(np.float32))
     nprobe = _enough_probes(index, coarse, rows, queries)
     part = file.with_name(file.name + ".part")
-    faiss.write_index(index, str(part))
+    with part.open("wb") as stream:
+        try:  # by way of Python, which notices what FAISS does not: a disk that fills at the end
+            faiss.write_index(index, faiss.PyCallbackIOWriter(stream.write))
+        except RuntimeError as error:
+            raise OSError(f"FAISS could not write {part.name}: {error}") from error
     facts = _sums_of(part, index, rows.shape[1])
     replace(part, file)
     return {**facts, "nprobe": nprobe}
