@@ -183,8 +183,8 @@ class Merge:
 
 
 def near(stored: Vectors) -> Vectors:
-    """Points near stored vectors, each a little towards another one: (n, dim), unit rows."""
-    rows = stored + 0.25 * np.roll(stored, 1, axis=0)
+    """Points near stored vectors, each drawn towards another one: (n, dim), unit rows."""
+    rows = stored + 0.5 * np.roll(stored, 1, axis=0)
     unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return unit
 
