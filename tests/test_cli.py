@@ -246,8 +246,10 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
 
 
 SLOW = """
+import signal
 import sys
 import threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has it ignored
 sys.path.insert(0, sys.argv[1])
 from conftest import WordEncoder
 from ragvis import encoder as encoders

@@ -13,7 +13,9 @@ from ragvis.index import Index
 from ragvis.store.lock import writer_lock
 
 WATCHING = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has it ignored
 sys.path.insert(0, sys.argv[1])
 from conftest import WordEncoder
 from ragvis import encoder as encoders
