@@ -16,6 +16,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from ragvis import config
 from ragvis.cli import main
@@ -97,6 +98,18 @@ def make_index(
 
     monkeypatch.setattr(encoders, "load", lambda name, tell: encoder)
     return lambda name="index": Index.create(tmp_path / name, "words")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two notes and two pictures, some of them in a folder below."""
+    root = tmp_path / "mine"
+    (root / "sub").mkdir(parents=True)
+    (root / "pump.md").write_text("# Pump\n\nThe pump runs at twelve volts.\n")
+    (root / "sub" / "lamp.txt").write_text("The lamp needs four candles.")
+    Image.new("RGB", (60, 60), "red").save(root / "red.png")
+    Image.new("RGB", (60, 60), "blue").save(root / "sub" / "blue.png")
+    return root
 
 
 @pytest.fixture(scope="session")
