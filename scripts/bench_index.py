@@ -100,10 +100,16 @@ def plain_loop(folder: Path, encoder: Any) -> Callable[[], int]:
     return run_text if files[0].suffix == ".md" else run
 
 
-def tower_alone(folder: Path, encoder: Any) -> Callable[[], int]:
-    """The encoder on what has been decoded, fitted and cut before the clock starts."""
+def fitted_pixels(files: list[Path], fit: Any) -> Any:
+    """(n, height, width, 3) uint8, as an encoder takes them."""
     from ragvis.media.images import fitted, open_picture
 
+    data = b"".join(fitted(open_picture(f, fit=fit), fit) for f in files)
+    return np.frombuffer(data, np.uint8).reshape(-1, fit.height, fit.width, 3)
+
+
+def tower_alone(folder: Path, encoder: Any) -> Callable[[], int]:
+    """The encoder on what has been decoded, fitted and cut before the clock starts."""
     files = sorted(folder.iterdir())
     if files[0].suffix == ".md":
         from ragvis.index import Index
@@ -113,9 +119,7 @@ def tower_alone(folder: Path, encoder: Any) -> Callable[[], int]:
             items = index.items(ids).values()
             texts = [f"{item.title}. {item.body}" for item in items]
         return lambda: len(encoder.encode_texts(texts))
-    fit = encoder.fit
-    some = [fitted(open_picture(f, fit=fit), fit) for f in files[:256]]
-    pixels = np.frombuffer(b"".join(some), np.uint8).reshape(-1, fit.height, fit.width, 3)
+    pixels = fitted_pixels(files[:256], encoder.fit)
     pixels = np.concatenate([pixels] * -(-len(files) // len(pixels)))[: len(files)]
     return lambda: len(encoder.encode_pixels(pixels))
 
@@ -124,14 +128,11 @@ def tower_in_lanes(folder: Path, encoder: Any) -> Callable[[], int]:
     """The same batches side by side, one thread each, as an index run gives them to it."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from ragvis.media.images import fitted, open_picture
-
     files = sorted(folder.iterdir())
     if files[0].suffix == ".md":
         return tower_alone(folder, encoder)
-    fit, n = encoder.fit, 16
-    some = b"".join(fitted(open_picture(f, fit=fit), fit) for f in files[:n])
-    pixels = np.frombuffer(some, np.uint8).reshape(-1, fit.height, fit.width, 3)
+    n = 16
+    pixels = fitted_pixels(files[:n], encoder.fit)
     threads = ThreadPoolExecutor(encoder.lanes, "encoder", encoder.enter_lane)
     list(threads.map(encoder.encode_pixels, [pixels] * encoder.lanes))
     batches = [pixels] * (len(files) // n)

@@ -110,7 +110,6 @@ def merge_from(segments: Sequence[SegmentRow], alive: Sequence[int], new: int) -
     Args:
         alive: vectors of each segment that are not dead; 0 for a damaged one.
     """
-    start = len(segments)
     worn = [i for i, s in enumerate(segments) if alive[i] < (1 - _DEAD) * s.count]
     start = min(worn, default=len(segments))
     if not new and not worn:

@@ -281,24 +281,25 @@ class Index:
             while True:
                 with self._catalog.snapshot():
                     generation = self._catalog.generation
-                    if generation == moved_on or self._is_all_there():
-                        yield self._viewed(generation)
+                    view = self._view
+                    if view is None or view.generation != generation:
+                        view = self._opened(generation, generation == moved_on)
+                    if view is not None:
+                        self._view = view
+                        yield view
                         return
                     # A writer may have dropped the files since; its commit names the new ones.
                     moved_on = generation
 
-    def _is_all_there(self) -> bool:
-        rows = (row for m in MODALITIES for row in self._catalog.segments(m))
-        return all(is_in_place(self.path, row) for row in rows)
-
-    def _viewed(self, generation: int) -> View:
-        if self._view is None or self._view.generation != generation:
-            with sound(self.path):
-                background = bg.parse(self._catalog.meta().get("background", "{}"))
-            opened = {m: Segments(self._catalog, m, self._tell) for m in MODALITIES}
-            vectors = {m: s.open(self._catalog.segments(m)) for m, s in opened.items()}
-            self._view = View(generation, vectors, background)
-        return self._view
+    def _opened(self, generation: int, even_if_missing: bool) -> View | None:
+        rows = {m: self._catalog.segments(m) for m in MODALITIES}
+        there = all(is_in_place(self.path, row) for own in rows.values() for row in own)
+        if not there and not even_if_missing:
+            return None
+        with sound(self.path):
+            background = bg.parse(self._catalog.meta().get("background", "{}"))
+        vectors = {m: Segments(self._catalog, m, self._tell).open(rows[m]) for m in MODALITIES}
+        return View(generation, vectors, background)
 
     def items(self, ids: Iterable[int]) -> dict[int, ItemRow]:
         """Items with their files, by id."""

@@ -17,14 +17,13 @@ from ragvis._files import sha256_of_file
 from ragvis.documents.child import Message
 from ragvis.documents.model import Heading, Page, short, title_from_name
 from ragvis.documents.passages import Cutter
-from ragvis.documents.reader import kind_of
 from ragvis.documents.readers import Readers
 from ragvis.errors import BadFile
 from ragvis.index.batches import Batches
-from ragvis.index.plan import IndexReport, Plan
+from ragvis.index.plan import IndexReport, Plan, content_of
 from ragvis.index.walk import Found
 from ragvis.store.catalog import Catalog
-from ragvis.store.rows import DocumentRow, FileRow, ItemRow, content_key
+from ragvis.store.rows import DocumentRow, FileRow, ItemRow
 
 if TYPE_CHECKING:
     from ragvis.encoder import Encoder
@@ -114,7 +113,7 @@ class Ingest:
     def _wanted(self, found: Found, lookup: _Lookup) -> str | None:
         """Hash a file; its path where its content is not known yet."""
         path = self._hash(found)
-        return None if lookup.has(_content_of(found, self._sha256[path])) else path
+        return None if lookup.has(content_of(path, self._sha256[path])) else path
 
     def _take(self, found: Found, messages: Iterable[Message]) -> _Read:
         """Pull a file's messages; what is to be embedded goes into the batches."""
@@ -132,7 +131,7 @@ class Ingest:
             sha256 = self._sha256.pop(found.path, row.sha256)
             kept = "" if isinstance(error, _Passing) else sha256
             return _Read(found, replace(row, sha256=kept, error=str(error)))
-        content = _content_of(found, row.sha256)
+        content = content_of(found.path, row.sha256)
         own = DocumentRow(content, reading.title, reading.problems)
         return _Read(found, row, own, reading.items)
 
@@ -167,7 +166,7 @@ class Ingest:
     def _document_of(self, read: _Read) -> int | None:
         if read.row.error is not None:
             return None
-        content = content_key(read.row.sha256, _kind(read.row.path))
+        content = content_of(read.row.path, read.row.sha256)
         known = self._catalog.document_id(content)  # an equal file may have come first
         if known is not None or read.document is None:
             return known
@@ -313,14 +312,6 @@ def _require_unchanged(found: Found) -> None:
     then = found.stat
     if (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
         raise _Passing("it changed while it was read; index it again")
-
-
-def _kind(path: str) -> str:
-    return kind_of(Path(path)) or ""
-
-
-def _content_of(found: Found, sha256: str) -> str:
-    return content_key(sha256, _kind(found.path))
 
 
 def _row_of(found: Found) -> FileRow:

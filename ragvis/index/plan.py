@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ragvis.documents import kind_of
 from ragvis.index.walk import Found, Walk
-from ragvis.store.rows import FileRow
+from ragvis.store.rows import FileRow, content_key
 
 _NUMBERS = ("added", "changed", "moved", "unchanged", "removed", "passages", "images")
 
@@ -45,6 +47,11 @@ class Plan:
         self.report.changed = sum(found.path in known for found in self.to_read)
         self.report.added = len(self.to_read) - self.report.changed
         return self.report
+
+
+def content_of(path: str, sha256: str) -> str:
+    """The key of the document that a file of these bytes holds."""
+    return content_key(sha256, kind_of(Path(path)) or "")
 
 
 def plan(walk: Walk, known: dict[str, FileRow]) -> Plan:

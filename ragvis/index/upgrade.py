@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ragvis.documents import kind_of
 from ragvis.documents.model import short, title_from_name
+from ragvis.index.plan import content_of
 from ragvis.store import connection
 from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.lock import writer_lock
-from ragvis.store.rows import DocumentRow, FileRow, ItemRow, content_key
+from ragvis.store.rows import DocumentRow, FileRow, item_of
 from ragvis.store.trouble import sound, told
 from ragvis.types import Tell
 
@@ -26,9 +24,10 @@ if TYPE_CHECKING:
 FORMAT_1 = "catalog.sqlite"
 _KEPT = ("encoder", "fingerprint", "dim", "generation")
 _FILES = "SELECT id, path, shown, size, mtime_ns, inode, sha256, title, error FROM file ORDER BY id"
+# An item's columns as ``item_of`` takes them, with nothing for those that format 1 lacks.
 _ITEMS = (
-    "SELECT modality, ordinal, content, page, span_start, span_end, bbox, section, body, vector"
-    " FROM item WHERE file_id = ? ORDER BY id"
+    "SELECT 0, modality, ordinal, content, page, span_start, span_end, bbox, section, body, '', 0,"
+    " vector FROM item WHERE file_id = ? ORDER BY id"
 )
 
 
@@ -69,26 +68,12 @@ def _copy(old: apsw.Connection, new: Catalog, number: int, values: list[Any]) ->
     if error is not None:
         new.link(file, None)
         return
-    content = content_key(sha256, kind_of(Path(path)) or "")
+    content = content_of(path, sha256)
     document = new.document_id(content)
     if document is None:
         rows = list(old.execute(_ITEMS, (number,)))
         vectors = np.frombuffer(b"".join(r[-1] for r in rows), "<f2").reshape(len(rows), -1)
         own = DocumentRow(content, "" if title == label else title)
-        document = new.add_document(own, list(_items(rows)), vectors.astype(np.float32))
+        items = [item_of(row[:-1], ()) for row in rows]
+        document = new.add_document(own, items, vectors.astype(np.float32))
     new.link(file, document)
-
-
-def _items(rows: list[tuple[Any, ...]]) -> Iterator[ItemRow]:
-    for modality, ordinal, content, page, start, end, box, section, body, _ in rows:
-        span = None if start is None else (start, end)
-        yield ItemRow(
-            modality,
-            ordinal,
-            content,
-            page,
-            span,
-            tuple(json.loads(box)) if box else None,
-            section,
-            body,
-        )

@@ -60,8 +60,7 @@ class Catalog:
         part = file.with_suffix(".part")
         with told(file):
             folder.mkdir(parents=True, exist_ok=True)
-            for leftover in folder.glob(part.name + "*"):
-                leftover.unlink()
+            connection.remove(part)
             with closing(connection.create(part)) as db:
                 meta = {"format": str(FORMAT), "generation": "0", **settings}
                 with transaction(db):
@@ -163,7 +162,17 @@ class Catalog:
     @property
     def generation(self) -> int:
         """Number of commits so far."""
-        return int(self.meta()["generation"])
+        return self._number("generation")
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        return self._number("dim")
+
+    def _number(self, key: str) -> int:
+        """One setting: the others hold the calibration, and every search asks the generation."""
+        with sound(self.file):
+            return int(self._all("SELECT value FROM meta WHERE key = ?", (key,))[0][0])
 
     # --- writing (within ``commit``) -------------------------------------------------------
 
@@ -258,7 +267,7 @@ class Catalog:
             bad = dict(self._all("SELECT shown, error FROM file WHERE error IS NOT NULL"))
             parts = self._all(
                 "SELECT MIN(shown), problems FROM file JOIN document ON document.id = document_id"
-                " WHERE problems != '[]' GROUP BY document_id"
+                " WHERE problems != '{}' GROUP BY document_id"
             )
             inner = [(shown, json.loads(found)) for shown, found in parts]
         return bad | {f"{shown}, {part}": why for shown, p in inner for part, why in p.items()}
@@ -270,25 +279,21 @@ class Catalog:
 
     def items(self, ids: Iterable[int]) -> dict[int, ItemRow]:
         """Items with their files, by id; ids that are gone are left out."""
-        rows = self._in("SELECT " + ITEM_COLUMNS + " FROM item WHERE id IN", list(ids))
+        rows = self._in(f"SELECT {ITEM_COLUMNS} FROM item WHERE id IN ({{}})", list(ids))
         holders = self._files_of(sorted({row[-1] for row in rows}))
         with sound(self.file):
             return {row[0]: item_of(row, tuple(holders[row[-1]])) for row in rows}
 
     def _files_of(self, documents: list[int]) -> dict[int, list[FileRow]]:
-        query = f"SELECT document_id, {FILE_COLUMNS} FROM file WHERE document_id IN"
+        query = f"SELECT document_id, {FILE_COLUMNS} FROM file WHERE document_id IN ({{}})"
         found: dict[int, list[FileRow]] = {}
-        for number, *row in self._in(query, documents, "ORDER BY id"):
+        for number, *row in self._in(f"{query} ORDER BY id", documents):
             found.setdefault(number, []).append(FileRow(*row))
         return found
 
-    def _in(self, query: str, values: list[int], order: str = "") -> list[Any]:
-        """Rows of a query that ends in ``IN``, however many values there are."""
-        rows: list[Any] = []
-        for start in range(0, len(values), words.IN_CLAUSE):
-            part = values[start : start + words.IN_CLAUSE]
-            rows += self._all(f"{query} ({','.join('?' * len(part))}) {order}", part)
-        return rows
+    def _in(self, query: str, values: Sequence[int]) -> list[Any]:
+        with told(self.file):
+            return connection.select_in(self._db, query, values)
 
     def count(self, modality: Modality, first: int, last: int) -> int:
         """How many of the items first..last there are."""
@@ -319,20 +324,14 @@ class Catalog:
     def sample(self, modality: Modality, n: int) -> Vectors:
         """At most ``n`` vectors from all over a modality: (m, dim) float32, unit rows."""
         query = "SELECT {} FROM item WHERE modality = ?"
-        low, high = self._all(query.format("IFNULL(MIN(id), 0), IFNULL(MAX(id), 0)"), (modality,))[
-            0
-        ]
+        ends = query.format("IFNULL(MIN(id), 0), IFNULL(MAX(id), 0)")
+        ((low, high),) = self._all(ends, (modality,))
         near = query.format("id, vector") + " AND id >= ? ORDER BY id LIMIT 1"
         found: dict[int, bytes] = {}
         for place in np.linspace(low, high, n):
             found |= dict(self._all(near, (modality, int(place))))
         rows = np.frombuffer(b"".join(found.values()), _STORED).reshape(-1, self.dim)
         return rows.astype(np.float32)
-
-    @property
-    def dim(self) -> int:
-        """Width of a vector."""
-        return int(self.meta()["dim"])
 
     def known_vectors(self, contents: Iterable[str]) -> dict[str, Vectors]:
         """Vectors already stored for the same embedded content: key -> (dim,) float32."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import apsw.sqlite_extra
@@ -19,6 +20,7 @@ from ragvis.errors import IndexDamaged, MissingExtra
 
 _SUM = 8  # bytes of checksum at the end of each page
 _RESERVED_AT = 20  # where a SQLite file's header says so
+_IN_CLAUSE = 500  # values bound at a time
 _WAIT = 30_000  # milliseconds for another connection's commit
 _READ = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _WRITE = apsw.SQLITE_OPEN_READWRITE
@@ -59,6 +61,25 @@ def open_to_read(file: Path) -> apsw.Connection:
         if waiting or os.access(file.parent, os.W_OK):
             raise
         return _readable(uri + "&immutable=1")
+
+
+def remove(file: Path) -> None:
+    """Remove a database, and what SQLite keeps beside it: that would be played into the next."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+
+
+def select_in(
+    db: apsw.Connection, query: str, values: Sequence[int], first: Sequence[Any] = ()
+) -> list[Any]:
+    """Rows of a query with ``IN ({})``, however many values there are; ``first`` are bound before
+    them."""
+    rows: list[Any] = []
+    for start in range(0, len(values), _IN_CLAUSE):
+        part = values[start : start + _IN_CLAUSE]
+        marks = ",".join("?" * len(part))
+        rows += db.execute(query.format(marks), (*first, *part)).fetchall()
+    return rows
 
 
 def require_checksums(file: Path) -> None:

@@ -225,7 +225,10 @@ class _Alive:
     """FAISS' selector of the rows that are not dead: None where all live."""
 
     def __init__(self, ids: Ids, dead: Ids) -> None:
-        gone = np.searchsorted(ids, dead[np.isin(dead, ids)])
+        at = np.searchsorted(ids, dead)  # both ascending
+        here = at < len(ids)
+        here[here] = ids[at[here]] == dead[here]
+        gone = at[here]
         self.count = len(ids) - len(gone)
         self.selector: Any = None
         if len(gone):

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ragvis.store.connection import select_in
 from ragvis.types import Modality
 
 if TYPE_CHECKING:
     import apsw
 
-IN_CLAUSE = 500  # SQLite's own limit on variables is 999 in old builds
 # Words that say how something is asked, not what about.
 _STOP = frozenset(
     "a an and are as at be been but by can could did do does for from had has have how i if in is "
@@ -68,9 +68,5 @@ def _counts(db: apsw.Connection, found: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _having(db: apsw.Connection, word: str, ids: Sequence[int]) -> Iterator[int]:
-    for start in range(0, len(ids), IN_CLAUSE):
-        part = ids[start : start + IN_CLAUSE]
-        marks = ",".join("?" * len(part))
-        query = f"SELECT rowid FROM item_words WHERE item_words MATCH ? AND rowid IN ({marks})"
-        rows: list[Any] = db.execute(query, (f'"{word}"', *part)).fetchall()
-        yield from (int(row[0]) for row in rows)
+    query = "SELECT rowid FROM item_words WHERE item_words MATCH ? AND rowid IN ({})"
+    yield from (int(row[0]) for row in select_in(db, query, ids, (f'"{word}"',)))

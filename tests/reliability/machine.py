@@ -83,7 +83,7 @@ class Machine:
 
     def tampered(self, *arguments: str | Path, calls: str, how: str, **more: Any) -> Ended:
         """A command with ``how`` injected into its main thread's system calls ``calls``."""
-        return self._traced(arguments, f"{calls}", ["-e", f"inject={calls}:{how}"], more)[0]
+        return self._traced(arguments, calls, ["-e", f"inject={calls}:{how}"], more)[0]
 
     def calls(self, *arguments: str | Path, calls: str = WRITES, **more: Any) -> Counter[str]:
         """How often a command's main thread makes each of the system calls."""
