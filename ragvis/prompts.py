@@ -13,7 +13,7 @@ POCKET_CHAT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hu
 
 # Asked of every new index: what such questions reach on it by chance is the floor that a
 # score is calibrated against. They are about as unlike one another as questions get.
-UNRELATED_QUERIES = (
+_UNRELATED = (
     "How do I change the oil of a lawn mower?",
     "Who won the chess championship in 1972?",
     "a photo of a wedding cake with blue icing",
@@ -46,6 +46,33 @@ UNRELATED_QUERIES = (
     "the batting average of the home team's captain",
     "How do bees tell each other where flowers are?",
     "a circuit board with a burnt capacitor",
+)
+_SUBJECTS = (
+    "the glacier, a marathon, the stock exchange, a violin, the espresso machine, gravity, a "
+    "passport, the beehive, chess openings, a wedding dress, the tax return, volcanic ash, a "
+    "lighthouse, the water meter, sign language, a fishing net, the printer, vaccination, a "
+    "parking permit, the tropical storm, an accordion, the court hearing, mushrooms, a satellite, "
+    "the kidney, a snowboard, the loan contract, a waterfall, the mayor, olive oil, a tattoo, the "
+    "escalator, probability theory, a ballet, the harvest, an earthquake, the server password, a "
+    "wine cellar, the tennis final, a helicopter, mortgage rates, the cathedral, a sewing "
+    "pattern, asthma, the bus timetable, a roller coaster, the spice market, a submarine, the "
+    "election, a quilt, soil acidity, the ferry, a saxophone, dental insurance, the moon landing, "
+    "a camping stove, the archive, a rainbow, the warehouse, a vintage car, the orchestra, a "
+    "cactus, the invoice, a cave painting"
+).split(", ")
+_FORMS = (
+    "What is known about {}?",
+    "a photo of {}",
+    "How much does {} cost?",
+    "Who is responsible for {}?",
+    "When was {} first mentioned?",
+    "a drawing that shows {}",
+    "Where can I find {}?",
+    "Why did {} cause trouble last year?",
+)
+UNRELATED_QUERIES = (
+    *_UNRELATED,
+    *(_FORMS[i % len(_FORMS)].format(subject) for i, subject in enumerate(_SUBJECTS)),
 )
 
 

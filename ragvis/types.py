@@ -39,6 +39,7 @@ class Hit:
         file: absolute path of the file on this machine.
         ordinal: which picture of its document this is, from 0.
         paths: all files that hold the same bytes, as they were given; ``path`` is the first.
+        duplicates: paths of hits that say the same and were folded into this one.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Hit:
     file: str
     ordinal: int = 0
     paths: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

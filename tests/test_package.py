@@ -28,6 +28,7 @@ LAYERS = (
     ("index",),
     ("retriever",),
     ("assistant",),
+    ("evaluation",),
     ("cli",),
     ("__main__",),
 )

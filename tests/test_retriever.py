@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,19 +15,9 @@ from test_composer import make_hit
 
 from ragvis.errors import UsageError
 from ragvis.index import Index
-from ragvis.index.background import Floor
-from ragvis.retriever import Retriever, merge, reciprocal_rank
-
-RANKINGS = st.lists(st.lists(st.integers(0, 30), unique=True, max_size=20), max_size=5)
-
-
-@given(RANKINGS)
-def test_reciprocal_rank_is_the_papers_formula(rankings: list[list[int]]) -> None:
-    scores = reciprocal_rank(rankings)
-    for item in {i for r in rankings for i in r}:
-        expected = sum(1 / (61 + r.index(item)) for r in rankings if item in r)
-        assert scores[item] == pytest.approx(expected)
-
+from ragvis.index.calibration import Calibration, Floor, centred, unit
+from ragvis.retriever import Retriever, merge
+from ragvis.retriever.scoring import RELEVANCE, Scored, diverse
 
 SCORES = st.lists(st.floats(0, 1), max_size=15)
 
@@ -47,14 +38,50 @@ def test_merging_starves_neither_and_keeps_each_order(
     assert len(found["image"]) >= min(share, len(images))
 
 
-@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 0.5), st.floats(-1, 1))
-def test_calibration_is_monotonic_and_bounded(
-    a: float, b: float, spread: float, median: float
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 0.5), st.floats(0, 1), st.booleans())
+def test_scores_rise_with_the_cosine_and_lie_between_0_and_1(
+    a: float, b: float, spread: float, words: float, asked: bool
 ) -> None:
-    floor = Floor(median, spread)
+    floor = Floor(0.2, spread)
     low, high = sorted((a, b))
-    assert 0 <= floor.calibrate(low) <= floor.calibrate(high) <= 1
-    assert floor.calibrate(median + 2 * max(spread, 0.02)) == pytest.approx(0.5)
+    for relevance in RELEVANCE.values():
+        of = [relevance.probability(floor.above(c), words, asked) for c in (low, high)]
+        assert 0 <= of[0] <= of[1] <= 1
+    assert floor.above(0.2 + max(spread, 0.02)) == pytest.approx(1)
+
+
+VECTORS = st.integers(1, 40).flatmap(
+    lambda n: st.tuples(st.just(n), st.integers(0, 10**6), st.floats(0, 0.9))
+)
+
+
+@given(VECTORS)
+def test_centring_takes_the_gap_between_the_modalities_away(drawn: tuple[int, int, float]) -> None:
+    n, seed, gap = drawn
+    random = np.random.default_rng(seed)
+    texts, pictures = (unit(random.normal(size=(n + 200, 8)).astype(np.float32)) for _ in "tp")
+    pictures = unit(pictures + np.float32(gap) * np.eye(8, dtype=np.float32)[0])
+    calibration = centred(texts, {"text": texts, "image": pictures})
+    asked = calibration.query("text", texts[:20])
+    same = {
+        m: np.mean([calibration.cosines(m, rows, q).mean() for q in asked])
+        for m, rows in (("text", texts), ("image", pictures))
+    }
+    assert abs(same["text"] - same["image"]) < 0.1
+    assert Calibration.parse(calibration.to_json()).centres.keys() == calibration.centres.keys()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.floats(0, 1))
+def test_diversity_only_reorders(seed: int, k: int, diversity: float) -> None:
+    random = np.random.default_rng(seed)
+    rows = unit(random.normal(size=(12, 4)).astype(np.float32))
+    scores = sorted(random.uniform(size=12), reverse=True)
+    candidates = [Scored(i, s, {}, rows[i]) for i, s in enumerate(scores)]
+    chosen = diverse(candidates, k, diversity)
+    assert len({c.id for c in chosen}) == len(chosen) == k
+    assert chosen[0].id == 0 or diversity == 1
+    if diversity == 0:
+        assert chosen == candidates[:k]
 
 
 @pytest.fixture
@@ -73,7 +100,7 @@ def retriever(tmp_path: Path, make_index: Callable[..., Index]) -> Retriever:
 def test_text_finds_passages_and_pictures_by_name(retriever: Retriever) -> None:
     hits = retriever.search("topic7", k=5)
     assert hits[0].name == "doc7.txt"
-    assert hits[0].score > 0.9
+    assert hits[0].score > 5 * max(h.score for h in retriever.search("nothing of the kind", k=5))
     assert hits[0].text == (Path(hits[0].file).read_text())[slice(*hits[0].span or ())].strip()
     assert "image" in {h.modality for h in hits}
     assert retriever.search("a red car", k=3, modality="image")[0].name == "red car.png"

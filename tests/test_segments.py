@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from ragvis.errors import IndexDamaged
 from ragvis.index.derive import SMALL, merge_from
 from ragvis.store.segments import FAISS, ROWS, Rows, SegmentRow, write_rows
-from ragvis.store.vectors import Flat, Inverted, Part, VectorIndex, write_inverted
+from ragvis.store.vector_index import Part, VectorIndex
+from ragvis.store.vectors import Flat, Inverted, write_inverted
 
 DIM = 16
 NONE = np.empty(0, np.int64)
@@ -56,9 +57,9 @@ def test_flat_finds_what_numpy_finds(tmp_path: Path) -> None:
     true_scores, true_ids = exact(queries, clustered(2500), 10)
     assert scores == pytest.approx(true_scores, abs=1e-5)
     assert ids.tolist() == true_ids.tolist()
-    assert index.vector(106) == pytest.approx(clustered(2500)[3].astype(np.float32))
+    assert index.rows(np.array([106]))[0] == pytest.approx(clustered(2500)[3].astype(np.float32))
     with pytest.raises(KeyError):
-        index.vector(107)
+        index.rows(np.array([107]))
 
 
 def test_an_inverted_file_finds_nearly_all_with_exact_scores(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from conftest import WordEncoder
 from ragvis import encoder as encoders
 from ragvis.errors import IndexLocked
 from ragvis.index import Index, upgrade
+from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.retriever import Retriever
 from ragvis.store.catalog import Catalog
 from ragvis.store.lock import writer_lock
@@ -44,7 +45,10 @@ def test_everything_is_still_there_and_nothing_embedded_again(
     assert index.remove(["/srv/notes/sub"]) == 3
     assert (index.status().passages, index.status().images) == (2, 1)
     assert index.verify() == []
-    assert (encoder.pictures_encoded, encoder.texts_encoded) == (0, 2 + 32)  # queries alone
+    assert (encoder.pictures_encoded, encoder.texts_encoded) == (
+        0,
+        2 + len(UNRELATED_QUERIES),
+    )  # queries alone
 
 
 def test_new_files_go_into_an_upgraded_index(old: Path, tmp_path: Path) -> None:

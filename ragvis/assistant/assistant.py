@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 # Below this calibrated score for its best hit, a question has no evidence in the index. It is
 # low on purpose: the model refuses by itself what looks related and is not.
-LEAST_EVIDENCE = 0.25
+LEAST_EVIDENCE = 0.02
 # A retrieved picture goes to the model only on strong evidence: one too many costs a second and
 # misleads (MRAG-Bench: distractor pictures make answers worse than none).
-LEAST_PICTURE = 0.7
+LEAST_PICTURE = 0.5
 LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
 
 
@@ -187,15 +187,13 @@ class Prepared:
         """
         most = max(8, k or 0)
         query = self._retriever.query(question, list(pictures))
-        copy = self._retriever.same_picture(query) if len(pictures) == 1 else None
-        if copy is not None:
-            query = self._retriever.query(f"{question} {copy.title}")
         ranked = self._retriever.rank(query, most)
         if pictures:
             by_words = Query(question, {"text": query.vectors["text"]})
             others = self._retriever.rank(by_words, most).images
-            ranked = replace(ranked, images=[h for h in others if copy is None or h.id != copy.id])
-        return ranked, copy.title if copy is not None else ""
+            known = query.known.id if query.known else None
+            ranked = replace(ranked, images=[h for h in others if h.id != known])
+        return ranked, query.known.title if query.known else ""
 
     def _attach(self, n: int, source: PictureSource, picture: Picture, known_as: str) -> Attachment:
         path = str(source) if isinstance(source, (str, Path)) else "picture"

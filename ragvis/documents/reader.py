@@ -31,6 +31,11 @@ def kind_of(path: Path) -> str | None:
     return _KINDS.get(path.suffix.lower())
 
 
+def suffixes_of(kind: str) -> tuple[str, ...]:
+    """The suffixes that a kind of document (``picture``) or a suffix without its dot means."""
+    return tuple(s for s, k in _KINDS.items() if kind in (k, s.removeprefix(".")))
+
+
 def read(path: Path) -> Document:
     """Read one file.
 

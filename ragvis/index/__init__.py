@@ -1,8 +1,9 @@
 """An index: a folder that says what is in a person's files."""
 
-from ragvis.index.background import QueryKind
-from ragvis.index.index import Index, IndexStatus, View
+from ragvis.index.calibration import QueryKind
+from ragvis.index.index import Index, View
 from ragvis.index.picture import picture_of
 from ragvis.index.plan import IndexReport
+from ragvis.index.status import IndexStatus
 
 __all__ = ["Index", "IndexReport", "IndexStatus", "QueryKind", "View", "picture_of"]

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragvis.errors import IndexDamaged
-from ragvis.index import background as bg
+from ragvis.index import calibration
 from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.store.catalog import Catalog
 from ragvis.store.segments import DAMAGED, FAISS, ROWS, SegmentRow, write_rows
 from ragvis.store.trouble import told
-from ragvis.store.vectors import INVERTED_FROM, Flat, Inverted, Part, VectorIndex, write_inverted
+from ragvis.store.vector_index import Part, VectorIndex
+from ragvis.store.vectors import INVERTED_FROM, Flat, Inverted, write_inverted
 from ragvis.types import MODALITIES, Modality, Tell, silent
 
 if TYPE_CHECKING:
@@ -234,19 +235,22 @@ class Derivation:
         self._new = 0
         merges = {m: Merge(self._writer, m, self._tell) for m in MODALITIES}
         meta = self._writer.meta()
-        is_current = meta.get("derived") == meta["generation"]
+        is_current = meta.get("derived") == meta["generation"] and "calibration" in meta
         if is_current and not any(merge.is_needed for merge in merges.values()):
             return
         texts = self._unrelated()
-        rows = {m: merges[m].write(partial(self._samples, m, texts)) for m in MODALITIES}
+        samples = {m: self._writer.sample(m, calibration.SAMPLES) for m in MODALITIES}
+        centred = calibration.centred(texts, samples)
+        rows = {
+            m: merges[m].write(partial(_asked, centred, texts, m, samples[m])) for m in MODALITIES
+        }
         opened = {m: Segments(self._writer, m, self._tell).open(rows[m]) for m in MODALITIES}
-        pictures = self._writer.sample("image", bg.PICTURES)
-        measured = bg.measure(texts, pictures, opened)
+        measured = calibration.measure(centred, texts, samples["image"], opened).to_json()
         with self._writer.commit():
             for modality, merge in merges.items():
                 merge.commit(rows[modality])
             unrelated, derived = texts.astype("<f2").tobytes().hex(), self._writer.generation + 1
-            self._writer.set_meta(background=measured, unrelated=unrelated, derived=str(derived))
+            self._writer.set_meta(calibration=measured, unrelated=unrelated, derived=str(derived))
 
     def _unrelated(self) -> Vectors:
         """The unrelated queries' vectors: (n, dim) float32. They are kept, so that a run in which
@@ -256,6 +260,11 @@ class Derivation:
             return np.frombuffer(known, "<f2").reshape(-1, self._writer.dim).astype(np.float32)
         return self._encoder().encode_texts(list(UNRELATED_QUERIES))
 
-    def _samples(self, modality: Modality, texts: Vectors) -> Vectors:
-        """What may be asked: unrelated texts, and points near stored vectors, unit rows."""
-        return np.concatenate([texts, near(self._writer.sample(modality, bg.PICTURES))])
+
+def _asked(
+    centred: calibration.Calibration, texts: Vectors, modality: Modality, stored: Vectors
+) -> Vectors:
+    """What may be asked of a modality: unrelated texts, and points near what is stored."""
+    some = stored[:: max(1, len(stored) // calibration.PICTURES)]
+    around = calibration.unit(near(some) - centred.centres[modality])
+    return np.concatenate([centred.query("text", texts), around])

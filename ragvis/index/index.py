@@ -9,25 +9,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ragvis import encoder as encoders
 from ragvis.errors import IndexDamaged, IndexMismatch, StorageError, UsageError
-from ragvis.index import background as bg
+from ragvis.index.calibration import Calibration
 from ragvis.index.derive import Derivation, Segments, is_in_place
 from ragvis.index.ingest import Ingest, OnFile
 from ragvis.index.plan import IndexReport, Plan, plan
+from ragvis.index.status import IndexStatus, size_of
 from ragvis.index.upgrade import FORMAT_1, upgrade
 from ragvis.index.walk import Walk, is_under
 from ragvis.media.fit import Fit
 from ragvis.models import registry
 from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.lock import writer_lock
-from ragvis.store.rows import FileRow, ItemRow
+from ragvis.store.rows import FileRow, ItemRow, Where
 from ragvis.store.trouble import sound
-from ragvis.store.vectors import VectorIndex
+from ragvis.store.vector_index import VectorIndex
 from ragvis.types import MODALITIES, IndexInfo, Modality, Tell, silent
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ragvis.encoder import Encoder
 
     Vectors = NDArray[np.float32]
+    Ids = NDArray[np.int64]
 
 
 def _unseen(*_: object) -> None:
@@ -48,31 +50,7 @@ class View:
 
     generation: int
     vectors: dict[Modality, VectorIndex]
-    background: bg.Background
-
-    def floor(self, kind: bg.QueryKind, modality: Modality) -> bg.Floor:
-        """The calibration of one kind of query against one modality."""
-        return self.background.get(f"{kind}>{modality}", bg.NO_FLOOR)
-
-
-@dataclass(frozen=True, slots=True)
-class IndexStatus:
-    """What an index holds."""
-
-    path: str
-    encoder: str
-    fingerprint: str
-    generation: int
-    files: int
-    bad_files: int
-    passages: int
-    images: int
-    bytes: int
-    errors: dict[str, str]  # file as given -> why it could not be read
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON of ``ragvis status``."""
-        return asdict(self)
+    calibration: Calibration
 
 
 class Index:
@@ -297,19 +275,27 @@ class Index:
         if not there and not even_if_missing:
             return None
         with sound(self.path):
-            background = bg.parse(self._catalog.meta().get("background", "{}"))
+            measured = self._catalog.meta().get("calibration")
+            calibration = Calibration.parse(measured) if measured else Calibration()
         vectors = {m: Segments(self._catalog, m, self._tell).open(rows[m]) for m in MODALITIES}
-        return View(generation, vectors, background)
+        return View(generation, vectors, calibration)
 
     def items(self, ids: Iterable[int]) -> dict[int, ItemRow]:
         """Items with their files, by id."""
         with self._guard:
             return self._catalog.items(ids)
 
-    def word_search(self, query: str, modality: Modality, k: int) -> list[tuple[int, float]]:
+    def matching(self, modality: Modality, where: Where) -> Ids:
+        """Ids (n,) int64, ascending, of the items that lie in certain files."""
+        with self._guard:
+            return self._catalog.matching(modality, where)
+
+    def word_search(
+        self, query: str, modality: Modality, k: int, where: Where | None = None
+    ) -> list[tuple[int, float]]:
         """BM25: (id, score), best first."""
         with self._guard:
-            return self._catalog.word_search(query, modality, k)
+            return self._catalog.word_search(query, modality, k, where)
 
     def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, float]:
         """How much of a query's wording each item has, 0..1."""
@@ -334,7 +320,7 @@ class Index:
             info.encoder,
             info.fingerprint,
             info.generation,
-            bytes=_size(self.path),
+            bytes=size_of(self.path),
             errors=errors,
             **counts,
         )
@@ -366,17 +352,6 @@ class Index:
 def _lasting(encoder: str) -> str:
     """A folder's name from the root, so that the index can be opened from anywhere."""
     return str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files in a folder that a writer may be working in."""
-    total = 0
-    for file in folder.iterdir():
-        try:
-            total += file.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total
 
 
 def _no_such(path: str) -> UsageError:

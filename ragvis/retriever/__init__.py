@@ -1,6 +1,7 @@
 """From a question or a picture to the passages and pictures that matter."""
 
-from ragvis.retriever.fusion import merge, reciprocal_rank
-from ragvis.retriever.retriever import Query, Ranked, Retriever
+from ragvis.retriever.fusion import merge
+from ragvis.retriever.retriever import Ranked, Retriever
+from ragvis.retriever.scoring import Query
 
-__all__ = ["Query", "Ranked", "Retriever", "merge", "reciprocal_rank"]
+__all__ = ["Query", "Ranked", "Retriever", "merge"]

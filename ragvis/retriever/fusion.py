@@ -1,22 +1,10 @@
-"""Joining rankings whose scores cannot be compared."""
+"""One ranking of passages and pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ragvis.types import Hit
-
-# Cormack, Clarke, Büttcher: Reciprocal Rank Fusion, SIGIR 2009
-RRF_K = 60
-
-
-def reciprocal_rank(rankings: Sequence[Sequence[int]]) -> dict[int, float]:
-    """Sum of 1 / (60 + rank) over the rankings (ids, best first) that an id stands in."""
-    scores: dict[int, float] = {}
-    for ranking in rankings:
-        for rank, item in enumerate(ranking, 1):
-            scores[item] = scores.get(item, 0.0) + 1.0 / (RRF_K + rank)
-    return scores
 
 
 def merge(passages: Sequence[Hit], images: Sequence[Hit], k: int) -> list[Hit]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ragvis.errors import UsageError
 from ragvis.index import Index, QueryKind, View
-from ragvis.retriever.fusion import merge, reciprocal_rank
-from ragvis.store.rows import ItemRow
-from ragvis.types import Hit, Modality
+from ragvis.index.filters import parse_filter
+from ragvis.retriever.folding import fold, join
+from ragvis.retriever.fusion import merge
+from ragvis.retriever.scoring import Query, Scored, Search, diverse
+from ragvis.store.rows import ItemRow, Where
+from ragvis.types import MODALITIES, Hit, Modality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,17 +25,14 @@ if TYPE_CHECKING:
     from ragvis.media.images import Picture
 
     Vectors = NDArray[np.float32]
+    PictureSource = str | Path | bytes | Picture
 
 _CANDIDATES = 64  # of each ranking, at least
-SAME_PICTURE = 0.95  # cosine above which two pictures are one picture, re-encoded or resized
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A question, a picture, or both, with their vectors: each (dim,) float32, unit length."""
-
-    text: str | None
-    vectors: dict[QueryKind, Vectors]
+KNOWN_PICTURE = 0.5  # score above which an indexed picture shows what the query's picture shows
+# What cameras and scanners call their pictures says nothing.
+_NUMBERED = re.compile(
+    r"(img|dscn?|pxl|dji|gopr|image|photo|picture|scan|screenshot)?[\W\d_]*", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Ranked:
 
 
 class Retriever:
-    """Searches an index.
+    """Searches an index. Its methods may be called from several threads.
 
     Args:
         index: an open index. Searches follow it: what a writer commits is found by the next one.
@@ -57,51 +58,95 @@ class Retriever:
         self,
         query: str | None = None,
         *,
-        image: str | Path | bytes | Picture | None = None,
+        image: PictureSource | None = None,
+        like: str | None = None,
         k: int = 8,
         modality: Literal["any", "text", "image"] = "any",
+        filter: str | None = None,
+        diversity: float = 0.0,
     ) -> list[Hit]:
-        """The best ``k`` hits for a text, a picture, or both.
+        """The best ``k`` hits for a text, a picture, both together, or an item.
 
         Args:
             query: what is looked for, in words.
             image: a picture: a path, a URL, its bytes, or a PIL image.
+            like: the ``id`` of a hit, to find more like it.
             k: most hits to return.
             modality: "text" for passages only, "image" for pictures only.
+            filter: conditions on files that hold before the search, such as
+                ``path:invoices/* type:pdf after:2024-01``.
+            diversity: 0..1; how much unlike one another the hits shall be.
 
         Raises:
-            UsageError: neither text nor picture, or a picture that cannot be opened.
+            UsageError: nothing to search for, a picture that cannot be opened, an item that is
+                not there, or an argument out of its range.
             IndexMismatch: the index's encoder is not the one that made it any more.
         """
-        if k < 1:
-            raise UsageError("k must be at least 1")
-        if modality not in ("any", "text", "image"):
-            raise UsageError(f"unknown modality {modality!r}", "One of: any, text, image.")
-        ranked = self.rank(self.query(query, [image] if image is not None else []), k)
-        if modality == "text":
-            return ranked.passages[:k]
-        if modality == "image":
-            return ranked.images[:k]
-        return merge(ranked.passages, ranked.images, k)
+        _check(k, modality, diversity)
+        where = parse_filter(filter) if filter else None
+        if like is not None:
+            asked = self.like(like)
+        else:
+            asked = self.query(query, [image] if image is not None else [])
+        ranked = self.rank(asked, k, where, diversity)
+        return _chosen(ranked, k, modality)
 
-    def query(
-        self, text: str | None, pictures: Sequence[str | Path | bytes | Picture] = ()
-    ) -> Query:
-        """Encode what is looked for; several pictures become their mean."""
+    def search_many(
+        self,
+        queries: Sequence[str],
+        *,
+        k: int = 8,
+        modality: Literal["any", "text", "image"] = "any",
+        filter: str | None = None,
+    ) -> list[list[Hit]]:
+        """``search`` for many texts, which are encoded in batches; hits of each. Raises as it."""
+        _check(k, modality, 0.0)
+        where = parse_filter(filter) if filter else None
+        asked = self._text_queries(queries)
+        with self.index.reading() as view:
+            return [_chosen(self._rank(view, q, k, where, 0.0), k, modality) for q in asked]
+
+    def query(self, text: str | None, pictures: Sequence[PictureSource] = ()) -> Query:
+        """Encode what is looked for; several pictures become their mean.
+
+        One picture that an indexed one shows too has a name by that, and passages are looked for
+        by the name as well: CLIP alone hardly gets from a picture to a text.
+        """
         text = text.strip() if text else None
         if not text and not pictures:
             raise UsageError("nothing to search for", "Give a text, a picture, or both.")
-        encoder = self.index.encoder
         vectors: dict[QueryKind, Vectors] = {}
         if text:
-            vectors["text"] = encoder.encode_texts([self._fitting(text)])[0]
+            vectors |= self._text_queries([text])[0].vectors
         if pictures:
             from ragvis.media.source import load_picture
 
-            rows = encoder.encode_pictures([load_picture(p) for p in pictures])
+            rows = self.index.encoder.encode_pictures([load_picture(p) for p in pictures])
             mean = rows.mean(axis=0)
             vectors["image"] = mean / max(float(np.linalg.norm(mean)), 1e-12)
-        return Query(text, vectors)
+        query = Query(text, vectors)
+        return self._with_name(query) if len(pictures) == 1 else query
+
+    def _with_name(self, query: Query) -> Query:
+        best = self.rank(Query(None, {"image": query.vectors["image"]}), 1).images
+        if not best or best[0].score < KNOWN_PICTURE:
+            return query
+        known = best[0]
+        said = dict.fromkeys(filter(None, (query.text, _name_of(known), known.text)))
+        if not [part for part in said if part != query.text]:
+            return replace(query, known=known)
+        text = " ".join(said)
+        named = self._text_queries([text])[0]
+        # Its vector stays where the picture is all that was given.
+        vectors = named.vectors if query.text else {**named.vectors, **query.vectors}
+        return replace(query, known=known, by_name=Query(text, vectors))
+
+    def _text_queries(self, texts: Sequence[str]) -> list[Query]:
+        if not all(text.strip() for text in texts):
+            raise UsageError("nothing to search for", "Give a text, a picture, or both.")
+        fitting = [self._fitting(text) for text in texts]
+        rows = self.index.encoder.encode_texts(fitting) if texts else ()
+        return [Query(t.strip(), {"text": row}) for t, row in zip(texts, rows, strict=True)]
 
     def _fitting(self, text: str) -> str:
         """A query longer than the encoder reads keeps its end, where questions are asked."""
@@ -111,87 +156,89 @@ class Retriever:
             words = words[1 + len(words) // 16 :]
         return " ".join(words)
 
-    def rank(self, query: Query, k: int) -> Ranked:
+    def like(self, item: str) -> Query:
+        """The query that an item itself is.
+
+        Raises:
+            UsageError: there is no such item.
+        """
+        number = int(item[1:]) if item[1:].isdecimal() and len(item) < 20 else -1
+        with self.index.reading() as view:
+            row = self.index.items([number]).get(number)
+            if row is None or item[0] != row.modality[0]:
+                raise UsageError(f"no item {item!r} in the index", "Take an id from search --json.")
+            vector = view.vectors[row.modality].rows(np.array([number]))[0]
+        return Query(None, {row.modality: vector}, number)
+
+    def rank(
+        self, query: Query, k: int, where: Where | None = None, diversity: float = 0.0
+    ) -> Ranked:
         """Hits of each modality for an encoded query, at most ``k`` (at least 1) each."""
         with self.index.reading() as view:
-            return Ranked(
-                self._rank_modality(view, query, "text", k),
-                self._rank_modality(view, query, "image", k),
-                view.generation,
-            )
+            return self._rank(view, query, k, where, diversity)
 
-    def same_picture(self, query: Query) -> Hit | None:
-        """The indexed picture that the query's picture is a copy of, if there is one."""
-        if "image" not in query.vectors:
-            return None
-        only = Query(None, {"image": query.vectors["image"]})
-        with self.index.reading() as view:
-            best = self._rank_modality(view, only, "image", 1)
-        return best[0] if best and best[0].scores["image"] >= SAME_PICTURE else None
+    def _rank(
+        self, view: View, query: Query, k: int, where: Where | None, diversity: float
+    ) -> Ranked:
+        passages = self._of(view, query.by_name or query, "text", k, where, diversity)
+        images = self._of(view, query, "image", k, where, diversity)
+        return Ranked(passages, images, view.generation)
 
-    def _rank_modality(self, view: View, query: Query, modality: Modality, k: int) -> list[Hit]:
+    def _of(
+        self,
+        view: View,
+        query: Query,
+        modality: Modality,
+        k: int,
+        where: Where | None,
+        diversity: float,
+    ) -> list[Hit]:
+        search = Search(self.index, view, modality, where)
         wanted = max(_CANDIDATES, 4 * k)
-        rankings: list[list[int]] = []
-        for vector in _searched(query.vectors):
-            _, ids = view.vectors[modality].search(vector[None, :], wanted)
-            rankings.append([int(i) for i in ids[0] if i >= 0])
-        words: dict[int, float] = {}
-        if query.text:
-            words = dict(self.index.word_search(query.text, modality, wanted))
-            rankings.append(list(words))
-        fused = reciprocal_rank(rankings)
-        best = sorted(fused, key=lambda i: (-fused[i], i))[:k]
-        shares = self.index.word_coverage(query.text or "", best)
-        items = self.index.items(best)
-        return [
-            self._hit(
-                view,
-                query,
-                items[i],
-                {"words": shares.get(i, 0.0), "bm25": words.get(i, 0.0), "rrf": fused[i]},
-            )
-            for i in best
-            if i in items
-        ]
-
-    def _hit(self, view: View, query: Query, item: ItemRow, scores: dict[str, float]) -> Hit:
-        file = item.files[0]
-        own = view.vectors[item.modality].vector(item.id)
-        cosines = {kind: float(own @ v) for kind, v in query.vectors.items()}
-        seen = max(view.floor(k, item.modality).calibrate(c) for k, c in cosines.items())
-        return Hit(
-            id=f"{item.modality[0]}{item.id}",
-            modality=item.modality,
-            path=file.shown,
-            title=item.title,
-            section=item.section,
-            page=item.page,
-            span=item.span,
-            bbox=item.bbox,
-            sha256=file.sha256,
-            score=round(_either(seen, scores["words"]), 4),
-            scores={**_rounded(cosines), **_rounded(scores)},
-            text=item.body or None,
-            file=file.path,
-            ordinal=item.ordinal,
-            paths=tuple(f.shown for f in item.files),
-        )
+        best = diverse(search.candidates(query, wanted), 2 * k + 8, diversity)
+        items = self.index.items(c.id for c in best)
+        found = fold([(to_hit(items[c.id], c), c) for c in best if c.id in items])
+        return join([hit for hit, _ in found])[:k]
 
 
-def _rounded(scores: Mapping[Any, float]) -> dict[str, float]:
-    return {str(name): round(score, 5) for name, score in scores.items()}
+def _check(k: int, modality: str, diversity: float) -> None:
+    if k < 1:
+        raise UsageError("k must be at least 1")
+    if modality not in ("any", *MODALITIES):
+        raise UsageError(f"unknown modality {modality!r}", "One of: any, text, image.")
+    if not 0 <= diversity <= 1:
+        raise UsageError("diversity must lie between 0 and 1")
 
 
-def _either(by_vector: float, words: float) -> float:
-    """Evidence of two kinds, either of which is enough. Sharing some words is weak evidence,
-    sharing nearly all of them is strong: hence the cube."""
-    return 1.0 - (1.0 - by_vector) * (1.0 - words**3)
+def _chosen(ranked: Ranked, k: int, modality: str) -> list[Hit]:
+    if modality == "text":
+        return ranked.passages
+    if modality == "image":
+        return ranked.images
+    return merge(ranked.passages, ranked.images, k)
 
 
-def _searched(vectors: dict[QueryKind, Vectors]) -> list[Vectors]:
-    """Each vector by itself, and their sum where a picture and a text ask together."""
-    single = list(vectors.values())
-    if len(single) < 2:
-        return single
-    both = single[0] + single[1]
-    return [*single, both / max(float(np.linalg.norm(both)), 1e-12)]
+def _name_of(hit: Hit) -> str:
+    return "" if _NUMBERED.fullmatch(hit.title) else hit.title
+
+
+def to_hit(item: ItemRow, scored: Scored) -> Hit:
+    """A candidate with what the catalog says of it."""
+    file = item.files[0]
+    return Hit(
+        id=f"{item.modality[0]}{item.id}",
+        modality=item.modality,
+        path=file.shown,
+        title=item.title,
+        section=item.section,
+        page=item.page,
+        span=item.span,
+        bbox=item.bbox,
+        sha256=file.sha256,
+        score=round(scored.score, 4),
+        scores={name: round(value, 5) for name, value in scored.scores.items()},
+        text=item.body or None,
+        file=file.path,
+        ordinal=item.ordinal,
+        paths=tuple(f.shown for f in item.files),
+    )

@@ -20,6 +20,7 @@ from ragvis.store.rows import (
     DocumentRow,
     FileRow,
     ItemRow,
+    Where,
     item_of,
     name_words,
     place_of,
@@ -350,10 +351,17 @@ class Catalog:
         rows = self._all("SELECT id FROM dead WHERE modality = ? ORDER BY id", (modality,))
         return np.array([r[0] for r in rows], np.int64)
 
-    def word_search(self, query: str, modality: Modality, k: int) -> list[tuple[int, float]]:
+    def matching(self, modality: Modality, where: Where) -> Ids:
+        """Ids (n,) int64, ascending, of the items that lie in certain files."""
+        query = f"SELECT id FROM item WHERE modality = ? AND {words.holding(where)} ORDER BY id"
+        return np.array([r[0] for r in self._all(query, (modality, *where.values))], np.int64)
+
+    def word_search(
+        self, query: str, modality: Modality, k: int, where: Where | None = None
+    ) -> list[tuple[int, float]]:
         """BM25 over text, title, heading and file name: (id, score), best first, higher better."""
         with told(self.file):
-            return words.search(self._db, query, modality, k)
+            return words.search(self._db, query, modality, k, where)
 
     def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, float]:
         """How much of a query's wording each item has: see ``words.coverage``."""

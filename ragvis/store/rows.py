@@ -51,6 +51,14 @@ class ItemRow:
     files: tuple[FileRow, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A condition over the table ``file`` with its values: SQL that ragvis wrote itself."""
+
+    sql: str
+    values: tuple[str | int, ...] = ()
+
+
 FILE_COLUMNS = "path, shown, size, mtime_ns, inode, sha256, label, error"
 ITEM_COLUMNS = (
     "id, modality, ordinal, content, page, span_start, span_end, bbox, section, body, title,"

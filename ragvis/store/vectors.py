@@ -6,9 +6,8 @@ import hashlib
 import math
 import os
 import zlib
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from ragvis._files import replace
 from ragvis._lazy import require
 from ragvis.errors import IndexDamaged
 from ragvis.store.segments import FAISS, ROWS, Rows, SegmentRow, mapped
+from ragvis.store.vector_index import places_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +32,8 @@ _TRAIN = 40  # vectors to train on, for each list; FAISS asks for 39
 _PROBES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
 _RECALL = 0.985  # of the true ten best, on samples that are harder than most queries
 _CHUNK = 65_536  # rows made float32 at a time
+_FEW = 20_000  # items that a filter leaves, up to which all of them are compared
+_FILTERED = 4  # times as many lists are probed where a filter leaves more
 _ID = 8  # bytes of an id in an inverted list
 _SUM = np.dtype("<u4")
 
@@ -47,28 +49,6 @@ def library() -> str:
     return f"{faiss.__version__}, {gpus} GPUs" if gpus else f"{faiss.__version__}, CPU build"
 
 
-class Part(Protocol):
-    """Some of a modality's vectors. Scores are cosines; ids are -1 where there are fewer than k."""
-
-    def __len__(self) -> int: ...
-
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
-        """queries (q, dim) float32 -> cosines (q, k) descending, ids (q, k)."""
-        ...
-
-    def vector(self, item: int) -> Vectors | None:
-        """The exact vector of an item that is here: (dim,) float32."""
-        ...
-
-    def check(self) -> None:
-        """Read all of its files.
-
-        Raises:
-            IndexDamaged: one of them is not what was written.
-        """
-        ...
-
-
 class Flat:
     """Exact search in memory over vectors as they are stored, in half precision."""
 
@@ -81,7 +61,6 @@ class Flat:
         if len(ids):
             self._index.add_sa_codes(np.ascontiguousarray(rows).view(np.uint8))
         self._alive = _Alive(ids, dead)
-        self._params = faiss.SearchParameters(sel=self._alive.selector)
 
     @classmethod
     def load(cls, folder: Path, row: SegmentRow, dim: int, dead: Ids) -> Flat:
@@ -94,16 +73,22 @@ class Flat:
     def __len__(self) -> int:
         return self._alive.count
 
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
+    def search(self, queries: Vectors, k: int, among: Ids | None = None) -> tuple[Vectors, Ids]:
         """See ``Part``."""
-        scores, places = self._index.search(queries, k, params=self._params)
+        selector = self._alive.selector(among)
+        params = require("faiss").SearchParameters(sel=selector)
+        scores, places = self._index.search(queries, k, params=params)
         ids = np.where(places >= 0, self._ids[places], -1)  # (q, k)
         return scores, ids
 
-    def vector(self, item: int) -> Vectors | None:
+    def places(self, ids: Ids) -> Ids:
         """See ``Part``."""
-        place = _place(self._ids, item)
-        return None if place is None else self._index.reconstruct(place)
+        return places_of(self._ids, ids)
+
+    def take(self, places: Ids) -> Vectors:
+        """See ``Part``."""
+        rows: Vectors = self._index.reconstruct_batch(np.ascontiguousarray(places))
+        return rows
 
     def check(self) -> None:
         """Its file was read whole when it was loaded."""
@@ -129,18 +114,15 @@ class Inverted:
         self._sums = np.frombuffer(bytes.fromhex(self._facts["lists"]), _SUM)
         self._checked = np.zeros(self._index.nlist, bool)
         self._alive = _Alive(self._rows.ids, dead)
-        self._params = require("faiss").SearchParametersIVF(
-            sel=self._alive.selector, nprobe=int(self._facts["nprobe"])
-        )
 
     def __len__(self) -> int:
         return self._alive.count
 
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
+    def search(self, queries: Vectors, k: int, among: Ids | None = None) -> tuple[Vectors, Ids]:
         """See ``Part``."""
         scores = np.full((len(queries), k), -np.inf, np.float32)
         ids = np.full((len(queries), k), -1, np.int64)
-        for i, found in enumerate(self._shortlists(queries, _SHORTLIST * k + _SPARE)):
+        for i, found in enumerate(self._candidates(queries, k, among)):
             places = found[found >= 0]
             exact = self._rows.take(places) @ queries[i]  # (m,)
             best = np.argsort(-exact, kind="stable")[:k]
@@ -148,21 +130,37 @@ class Inverted:
             ids[i, : len(best)] = self._rows.ids[places[best]]
         return scores, ids
 
-    def vector(self, item: int) -> Vectors | None:
+    def places(self, ids: Ids) -> Ids:
         """See ``Part``."""
-        place = _place(self._rows.ids, item)
-        return None if place is None else self._rows.take(np.array([place]))[0]
+        return places_of(self._rows.ids, ids)
+
+    def take(self, places: Ids) -> Vectors:
+        """See ``Part``."""
+        return self._rows.take(places)
 
     def check(self) -> None:
         """See ``Part``."""
         self._rows.everything()
         self._check_lists(np.arange(self._index.nlist))
 
-    def _shortlists(self, queries: Vectors, k: int) -> Ids:
+    def _candidates(self, queries: Vectors, k: int, among: Ids | None) -> Ids:
+        """(q, m) places of rows that are to be compared exactly; -1: none."""
+        if among is not None and len(among) <= _FEW:
+            places = self.places(among)
+            alive = places[(places >= 0) & self._alive.mask(places)]
+            return np.broadcast_to(alive, (len(queries), len(alive)))
+        return self._shortlists(queries, _SHORTLIST * k + _SPARE, among)
+
+    def _shortlists(self, queries: Vectors, k: int, among: Ids | None) -> Ids:
         """(q, k) places of rows, -1 where there are fewer."""
-        near, cells = self._index.quantizer.search(queries, self._params.nprobe)  # (q, nprobe)
+        # Of items strewn over all lists, a filter leaves fewer in each.
+        probes = int(self._facts["nprobe"]) * (1 if among is None else _FILTERED)
+        probes = min(probes, self._index.nlist)
+        near, cells = self._index.quantizer.search(queries, probes)  # (q, probes)
         self._check_lists(np.unique(cells[cells >= 0]))
-        return _search_lists(self._index, queries, near, cells, k, self._params)
+        selector = self._alive.selector(among)
+        params = require("faiss").SearchParametersIVF(sel=selector, nprobe=probes)
+        return _search_lists(self._index, queries, near, cells, k, params)
 
     def _check_lists(self, cells: Ids) -> None:
         for cell in cells[~self._checked[cells]]:
@@ -172,75 +170,42 @@ class Inverted:
             self._checked[cell] = True
 
 
-class VectorIndex:
-    """Unit vectors of one modality under their item ids; scores are cosines.
-
-    Args:
-        parts: the modality's vectors, each in one of them.
-        mend: what to put in the place of a part that turns out to be damaged.
-    """
-
-    def __init__(self, parts: Sequence[Part], mend: Callable[[int, IndexDamaged], Part]) -> None:
-        self._parts = list(parts)
-        self._mend = mend
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
-
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
-        """queries (q, dim) float32 -> cosines (q, k') descending, ids (q, k'); k' = min(k, n).
-        An id is -1 where an approximate search came back with fewer."""
-        k = min(k, len(self))
-        queries = np.ascontiguousarray(queries, np.float32)
-        held = [i for i, part in enumerate(self._parts) if k and len(part)]
-        found = [self._of(i, lambda part: part.search(queries, k)) for i in held]
-        if not found:
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        scores = np.concatenate([s for s, _ in found], axis=1)  # (q, parts * k)
-        ids = np.concatenate([i for _, i in found], axis=1)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)
-
-    def vector(self, item: int) -> Vectors:
-        """The stored vector of one item: (dim,) float32.
-
-        Raises:
-            KeyError: there is no such item.
-        """
-        for i in range(len(self._parts)):
-            row: Vectors | None = self._of(i, lambda part: part.vector(item))
-            if row is not None:
-                return row
-        raise KeyError(item)
-
-    def _of(self, i: int, ask: Callable[[Part], Any]) -> Any:
-        try:
-            return ask(self._parts[i])
-        except IndexDamaged as damage:
-            self._parts[i] = self._mend(i, damage)
-            return ask(self._parts[i])
-
-
 class _Alive:
-    """FAISS' selector of the rows that are not dead: None where all live."""
+    """Which rows are not dead, and FAISS' selectors of them."""
 
     def __init__(self, ids: Ids, dead: Ids) -> None:
-        at = np.searchsorted(ids, dead)  # both ascending
-        here = at < len(ids)
-        here[here] = ids[at[here]] == dead[here]
-        gone = at[here]
+        gone = places_of(ids, dead)
+        gone = gone[gone >= 0]
         self.count = len(ids) - len(gone)
-        self.selector: Any = None
+        self._ids = ids
+        self._bits: NDArray[np.bool_] | None = None
+        self._whole: Any = None  # the selector where nothing is filtered
         if len(gone):
-            bits = np.ones(len(ids), bool)
-            bits[gone] = False
-            self._bitmap = np.packbits(bits, bitorder="little")
-            self.selector = require("faiss").IDSelectorBitmap(self._bitmap)
+            self._bits = np.ones(len(ids), bool)
+            self._bits[gone] = False
+            self._whole = _Selector(self._bits)
+
+    def mask(self, places: Ids) -> NDArray[np.bool_]:
+        """Whether the rows at some places live."""
+        return np.ones(len(places), bool) if self._bits is None else self._bits[places]
+
+    def selector(self, among: Ids | None) -> Any:
+        """Of what lives, and is among some items; None where that is everything."""
+        if among is None:
+            return None if self._whole is None else self._whole.own
+        places = places_of(self._ids, among)
+        bits = np.zeros(len(self._ids), bool)
+        bits[places[places >= 0]] = True
+        return _Selector(bits if self._bits is None else bits & self._bits).own
 
 
-def _place(ids: Ids, item: int) -> int | None:
-    at = int(np.searchsorted(ids, item))
-    return at if at < len(ids) and ids[at] == item else None
+class _Selector:
+    """FAISS' selector by a bitmap, which FAISS does not copy."""
+
+    def __init__(self, bits: NDArray[np.bool_]) -> None:
+        self._bitmap = np.packbits(bits, bitorder="little")
+        self.own = require("faiss").IDSelectorBitmap(self._bitmap)
+        self.own.bitmap_kept = self._bitmap
 
 
 # --- inverted files -----------------------------------------------------------------------

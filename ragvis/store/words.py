@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragvis.store.connection import select_in
+from ragvis.store.rows import Where
 from ragvis.types import Modality
 
 if TYPE_CHECKING:
@@ -28,19 +29,27 @@ def content_words(query: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def search(db: apsw.Connection, query: str, modality: Modality, k: int) -> list[tuple[int, float]]:
+def search(
+    db: apsw.Connection, query: str, modality: Modality, k: int, where: Where | None = None
+) -> list[tuple[int, float]]:
     """BM25 over text, title, heading and file name: (id, score), best first, higher better."""
     found = content_words(query)
     if not found:
         return []
+    only = f" AND {holding(where)}" if where else ""
     rows: list[Any] = db.execute(
         "SELECT item.id, -bm25(item_words) AS score FROM item_words"
         " JOIN item ON item.id = item_words.rowid"
-        " WHERE item_words MATCH ? AND item.modality = ?"
+        f" WHERE item_words MATCH ? AND item.modality = ?{only}"
         " ORDER BY score DESC, item.id LIMIT ?",
-        (" OR ".join(f'"{w}"' for w in found), modality, k),
+        (" OR ".join(f'"{w}"' for w in found), modality, *(where.values if where else ()), k),
     ).fetchall()
     return [(int(i), float(score)) for i, score in rows]
+
+
+def holding(where: Where) -> str:
+    """The condition that an item's document lies in such a file."""
+    return f"item.document_id IN (SELECT document_id FROM file WHERE {where.sql})"
 
 
 def coverage(db: apsw.Connection, query: str, ids: Sequence[int]) -> dict[int, float]:

@@ -70,6 +70,6 @@ def require_sound(folder: Path) -> None:
             for modality, numbers in ids.items():
                 assert len(view.vectors[modality]) == len(numbers)
                 for number in numbers:
-                    vector = view.vectors[modality].vector(int(number))
+                    vector = view.vectors[modality].rows(np.array([number]))[0]
                     scores, _ = view.vectors[modality].search(vector[None], 1)
                     assert scores[0, 0] > 0.99, f"{modality} {number} does not find itself"

@@ -1,0 +1,173 @@
+"""Candidates of one modality, and how likely each is what was asked for."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragvis.index import QueryKind
+from ragvis.types import Hit, Modality
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ragvis.index import Index, View
+    from ragvis.store.rows import Where
+
+    Vectors = NDArray[np.float32]
+    Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question, a picture, or both, with their vectors: each (dim,) float32, unit length.
+
+    Attributes:
+        like: id of the item whose neighbours are wanted; it is not found itself.
+        known: the indexed picture that the query's picture seems to show again.
+        by_name: what passages are asked for instead, once the picture has a name.
+    """
+
+    text: str | None
+    vectors: dict[QueryKind, Vectors]
+    like: int | None = None
+    known: Hit | None = None
+    by_name: Query | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A candidate.
+
+    Attributes:
+        score: 0..1, how likely it is relevant.
+        scores: what that was made of, by name.
+        vector: (dim,) float32, as stored.
+    """
+
+    id: int
+    score: float
+    scores: dict[str, float]
+    vector: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """The log-odds that an item is relevant: a weighted sum."""
+
+    bias: float
+    above: float  # each spread above what unrelated queries reach
+    words: float  # the item's share of the query's wording
+    both: float  # their product
+    asked: float  # the query asks for pictures, in words
+
+    def probability(self, above: float, words: float, asked: bool) -> float:
+        """0..1. Below what unrelated queries reach, a cosine says nothing, whatever it is: a
+        picture with the right name is not worse for it."""
+        above = max(0.0, above)
+        odds = self.bias + self.above * above + self.words * words + self.both * above * words
+        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, odds + self.asked * asked))))
+
+
+# Fitted by logistic regression on the tune half of tests/evalset: see scripts/fit_relevance.py.
+RELEVANCE: Mapping[tuple[QueryKind, Modality], Relevance] = {
+    ("text", "text"): Relevance(-6.23, 0.60, 3.16, -0.08, -0.61),
+    ("text", "image"): Relevance(-4.98, 1.05, 5.93, -0.13, 0.57),
+    ("image", "text"): Relevance(-3.76, 1.83, 0.0, 0.0, 0.0),
+    ("image", "image"): Relevance(-4.13, 0.28, 0.0, 0.0, 0.0),
+}
+_PICTURES = re.compile(
+    r"\b(pictures?|photos?|photographs?|images?|pics?|drawings?|charts?|diagrams?|figures?|"
+    r"screenshots?|portraits?|plots?|graphs?|logos?|maps?|scans?|looks? like|show me)\b",
+    re.IGNORECASE,
+)
+
+
+def asks_for_pictures(text: str | None) -> bool:
+    """Whether a query names pictures as what it wants. In English only."""
+    return bool(text and _PICTURES.search(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One generation of an index, searched for one query in one modality."""
+
+    index: Index
+    view: View
+    modality: Modality
+    where: Where | None = None
+
+    def candidates(self, query: Query, most: int) -> list[Scored]:
+        """By vectors and by words, likeliest first. Hold ``Index.reading``."""
+        ids = self._ids(query, most)
+        if query.like is not None:
+            ids = ids[ids != query.like]
+        if not len(ids):
+            return []
+        rows = self.view.vectors[self.modality].rows(ids)  # (n, dim)
+        above = {kind: self._above(kind, v, rows) for kind, v in query.vectors.items()}
+        shares = self.index.word_coverage(query.text or "", ids.tolist())
+        asked = asks_for_pictures(query.text)
+        found = []
+        for i, item in enumerate(ids.tolist()):
+            words = shares.get(item, 0.0)
+            scores: dict[str, float] = {"words": words}
+            unlikely = 1.0  # evidence of either kind is enough
+            for kind, vector in query.vectors.items():
+                scores[kind] = float(rows[i] @ vector)
+                scores[f"{kind}_above"] = own = float(above[kind][i])
+                relevance = RELEVANCE[kind, self.modality]
+                unlikely *= 1.0 - relevance.probability(own, words, asked)
+            found.append(Scored(item, 1.0 - unlikely, scores, rows[i]))
+        return sorted(found, key=lambda c: (-c.score, c.id))
+
+    def _ids(self, query: Query, most: int) -> Ids:
+        """Ids (n,) of the nearest by each vector, by their sum, and by words."""
+        among = None if self.where is None else self.index.matching(self.modality, self.where)
+        asked = np.array(self._centred(query), np.float32)
+        if len(asked) > 1:
+            asked = np.concatenate([asked, asked.sum(axis=0, keepdims=True)])
+        _, near = self.view.vectors[self.modality].search(asked, most, among)
+        by_words = []
+        if query.text:
+            by_words = self.index.word_search(query.text, self.modality, most, self.where)
+        found = np.concatenate([near.ravel(), np.array([i for i, _ in by_words], np.int64)])
+        ids: Ids = np.unique(found[found >= 0])
+        return ids
+
+    def _centred(self, query: Query) -> list[Vectors]:
+        calibration = self.view.calibration
+        return [calibration.query(kind, v) for kind, v in query.vectors.items()]
+
+    def _above(self, kind: QueryKind, vector: Vectors, rows: Vectors) -> Vectors:
+        """How many spreads each item lies above what unrelated queries reach: (n,)."""
+        calibration = self.view.calibration
+        asked = calibration.query(kind, vector)
+        cosines = calibration.cosines(self.modality, rows, asked)
+        above: Vectors = calibration.floor(kind, self.modality).above(cosines)
+        return above
+
+
+def diverse(candidates: Sequence[Scored], k: int, diversity: float) -> list[Scored]:
+    """The best ``k``, each as unlike those before it as ``diversity`` (0..1) asks.
+
+    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998); similarity is the cosine.
+    """
+    if diversity <= 0 or len(candidates) < 2:
+        return list(candidates[:k])
+    rows = np.stack([c.vector for c in candidates])  # (n, dim)
+    scores = np.array([c.score for c in candidates])
+    likeness = np.full(len(candidates), -1.0)  # to the most similar one chosen so far
+    left = list(range(len(candidates)))
+    chosen: list[int] = []
+    while left and len(chosen) < k:
+        gain = (1 - diversity) * scores[left] - diversity * (likeness[left] if chosen else 0.0)
+        best = left.pop(int(np.argmax(gain)))
+        chosen.append(best)
+        likeness = np.maximum(likeness, rows @ rows[best])
+    return [candidates[i] for i in chosen]
