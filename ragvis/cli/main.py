@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ragvis import __version__, config
-from ragvis.cli import ask, chat, doctor, index, models, search, status
+from ragvis.cli import ask, chat, doctor, evaluate, index, models, search, status
 from ragvis.cli.output import notice, shown
 from ragvis.errors import RagvisError
 
@@ -56,6 +56,7 @@ for command in (
     ask.command,
     chat.command,
     status.command,
+    evaluate.command,
     models.group,
     doctor.command,
 ):

@@ -1,0 +1,127 @@
+"""``ragvis eval``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ragvis.cli.ask import model_options
+from ragvis.cli.output import index_option, json_option, notice, print_json, progress
+from ragvis.errors import UsageError
+from ragvis.types import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from ragvis.evaluation import Comparison, Report
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("eval")
+@click.argument("file", required=False, type=FILE)
+@click.option("--answers", is_flag=True, help="Also ask the model, and judge what it says.")
+@click.option("--html", "page", type=FILE, help="Write a page with plots and every failure.")
+@click.option(
+    "--compare",
+    nargs=2,
+    type=FILE,
+    metavar="A.json B.json",
+    help="Test two evaluations (made with --json) against each other.",
+)
+@model_options
+@index_option
+@json_option
+def command(
+    file: Path | None,
+    answers: bool,
+    page: Path | None,
+    compare: tuple[Path, Path] | None,
+    model: str | None,
+    quantize: str | None,
+    lora: str | None,
+    template: str | None,
+    options: tuple[tuple[str, str], ...],
+    index: Path,
+    as_json: bool,
+) -> None:
+    """Measure finding, and with --answers answering, on the questions in FILE (JSON lines).
+
+    One question a line: {"id", "question", "images": [path]?, "relevant": ["path" or
+    "path#page=3" or "path#picture"], "answer": ["accepted string"]?, "answerable": true|false}.
+    Each measure comes with a 95 % interval; --json keeps every question's row.
+
+    \b
+      ragvis eval questions.jsonl --answers --json > before.json
+      ragvis eval --compare before.json after.json
+    """
+    if compare:
+        _compare(compare, as_json)
+        return
+    if file is None:
+        raise click.UsageError("Missing argument 'FILE'.")
+    chosen = {"lora": lora, "quantize": quantize, "template": template}
+    report = _run(file, index, model if answers else None, chosen, dict(options), answers)
+    if page is not None:
+        _write(page, report, file.name)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        click.echo("\n".join(report.lines()))
+
+
+def _run(
+    file: Path,
+    index: Path,
+    model: str | None,
+    chosen: dict[str, str | None],
+    options: dict[str, str],
+    answers: bool,
+) -> Report:
+    from ragvis.assistant import Assistant
+    from ragvis.evaluation import evaluate, read_questions
+    from ragvis.generator.sampling import Sampling
+    from ragvis.index import Index
+    from ragvis.retriever import Retriever
+
+    questions = read_questions(file)
+    engine = options.pop("engine", None)
+    sampling = Sampling.of(options)
+    with Index.open(index, notice) as opened, progress("evaluating") as show:
+        retriever = Retriever(opened)
+        assistant = None
+        if answers:
+            assistant = Assistant(retriever, model, **chosen, engine=engine, tell=notice)
+        return evaluate(retriever, questions, assistant, show, sampling)
+
+
+def _compare(files: tuple[Path, Path], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from ragvis.evaluation import compare
+    from ragvis.evaluation.report import read_report
+
+    found = compare(*map(read_report, files))
+    if as_json:
+        rows = [asdict(one) for one in found]
+        print_json({"schema_version": SCHEMA_VERSION, "comparison": rows})
+        return
+    click.echo(f"{'':28}{'A':>8}{'B':>8}{'B - A':>8}   95 % interval        p      n")
+    for one in found:
+        click.echo(_line(one))
+
+
+def _line(one: Comparison) -> str:
+    change = one.after - one.before
+    place = f"{one.low:+.3f} to {one.high:+.3f}"
+    means = f"{one.name:28}{one.before:8.3f}{one.after:8.3f}{change:+8.3f}"
+    return f"{means}   {place}{one.p:9.4f}{one.n:7}"
+
+
+def _write(file: Path, report: Report, name: str) -> None:
+    from ragvis.evaluation.page import page
+
+    try:
+        file.write_text(page(report, f"ragvis eval {name}"), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}", "Choose another file for --html.") from error

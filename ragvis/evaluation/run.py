@@ -1,0 +1,119 @@
+"""Ask every question, and keep what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ragvis.evaluation.measures import (
+    citation_scores,
+    is_match,
+    ndcg,
+    ranks_of,
+    recall,
+    reciprocal_rank,
+)
+from ragvis.evaluation.questions import Question
+from ragvis.evaluation.report import Report
+from ragvis.types import Hit
+
+if TYPE_CHECKING:
+    from ragvis.assistant import Assistant
+    from ragvis.generator.sampling import Sampling
+    from ragvis.retriever import Retriever
+
+DEPTH = 10  # hits that are looked at
+_RECALLS = (1, 5, 10)
+OnQuestion = Callable[[int, int, str], None]  # (done, of, id)
+
+
+def evaluate(
+    retriever: Retriever,
+    questions: Sequence[Question],
+    assistant: Assistant | None = None,
+    on_question: OnQuestion = lambda *_: None,
+    sampling: Sampling | None = None,
+) -> Report:
+    """Search, and with an assistant answer, every question.
+
+    Raises:
+        UsageError: a question's picture cannot be opened.
+        ModelError: the model fails.
+    """
+    rows = []
+    for done, question in enumerate(questions):
+        on_question(done, len(questions), question.id)
+        row = _searched(retriever, question)
+        if assistant is not None:
+            _answer(assistant, question, row, sampling)
+        rows.append(row)
+    on_question(len(questions), len(questions), "")
+    about: dict[str, Any] = {"index": asdict(retriever.index.info())}
+    if assistant is not None:
+        about["model"] = asdict(assistant.generator.info)
+    about["questions"] = len(rows)
+    return Report(about, rows)
+
+
+def _searched(retriever: Retriever, question: Question) -> dict[str, Any]:
+    image = question.images[0] if question.images else None
+    started = time.perf_counter()
+    hits = retriever.search(question.text, image=image, k=DEPTH)
+    spent = time.perf_counter() - started
+    values: dict[str, float] = {"search_s": spent}
+    ranks = ranks_of(hits, question.relevant)
+    if question.answerable:
+        values |= _finding(ranks)
+        for modality in ("text", "image"):
+            own = [i for i, t in enumerate(question.relevant) if t.modality == modality]
+            if own:
+                found = _finding([ranks[i] for i in own])
+                values |= {f"{modality}.{name}": value for name, value in found.items()}
+                if modality == "image":
+                    pictures = retriever.search(question.text, image=image, k=5, modality="image")
+                    alone = recall(ranks_of(pictures, [question.relevant[i] for i in own]), 5)
+                    values["starvation_gap@5"] = found["recall@5"] - alone
+    return {
+        "id": question.id,
+        "question": question.text,
+        "answerable": question.answerable,
+        "relevant": [asdict(t) for t in question.relevant],
+        "ranks": ranks,
+        "best": max((h.score for h in hits), default=0.0),
+        "hits": [_brief(hit) for hit in hits],
+        "values": values,
+    }
+
+
+def _finding(ranks: Sequence[int | None]) -> dict[str, float]:
+    recalls = {f"recall@{k}": recall(ranks, k) for k in _RECALLS}
+    return {**recalls, "mrr": reciprocal_rank(ranks), "ndcg@10": ndcg(ranks, DEPTH)}
+
+
+def _brief(hit: Hit) -> dict[str, Any]:
+    place = {"id": hit.id, "modality": hit.modality, "path": hit.path, "page": hit.page}
+    return {**place, "score": hit.score, "scores": hit.scores}
+
+
+def _answer(
+    assistant: Assistant, question: Question, row: dict[str, Any], sampling: Sampling | None
+) -> None:
+    """Ask, and add what was said and what it is worth to the row."""
+    answer = assistant.ask(question.text, question.images, sampling=sampling)
+    values = row["values"]
+    values["answers.seconds"] = answer.timing_s["total"] - answer.timing_s["load"]
+    if question.answerable:
+        values["answers.false_refusal"] = float(answer.abstained)
+        precision, found = citation_scores(answer, question.relevant)
+        values["answers.citation_recall"] = found
+        if precision is not None:
+            values["answers.citation_precision"] = precision
+        if question.answers:
+            values["answers.match"] = float(is_match(answer.text, question.answers))
+    else:
+        values["answers.false_answer"] = float(not answer.abstained)
+    cited = [s.hit.path for s in answer.sources if s.cited]
+    asked = bool(answer.ledger.total)  # the model, and not only the index
+    row |= {"answer": answer.text, "cited": cited, "model_asked": asked}

@@ -1,0 +1,171 @@
+"""What each part of finding brings, on both halves of the eval set.
+
+python scripts/eval_ablation.py [INDEX]
+
+naive       one ranking of all items by the raw cosine, as a shared CLIP index gives it
+centred     the same, each modality's mean taken off (GR-CLIP)
+calibrated  the same, told in spreads above what unrelated queries reach in each modality
+rrf         CLIP and BM25 joined by reciprocal rank in each modality, the best of both in turn
+fused       the probability fitted on cosine and words, one ranking
+search      what ``Retriever.search`` does: also the photo's name, joined and folded hits
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+from ragvis import Hit, Index, Retriever
+from ragvis.evaluation import Measure, Question, read_questions
+from ragvis.evaluation.measures import ndcg, ranks_of, recall, reciprocal_rank
+from ragvis.index import View
+from ragvis.retriever import Query
+from ragvis.retriever.retriever import to_hit
+from ragvis.retriever.scoring import Scored, Search
+from ragvis.types import MODALITIES, Modality
+
+EVALSET = Path(__file__).resolve().parent.parent / "tests" / "evalset"
+RRF_K = 60  # Cormack, Clarke, Büttcher: Reciprocal Rank Fusion, SIGIR 2009
+DEPTH = 10
+
+
+class Case(NamedTuple):
+    """One query's candidates in one generation of an index."""
+
+    index: Index
+    view: View
+    query: Query
+    found: dict[Modality, list[Scored]]
+
+
+Score = Callable[[Case, Modality, Scored], float]
+
+
+def raw(case: Case, _: Modality, item: Scored) -> float:
+    return sum(float(item.vector @ v) for v in case.query.vectors.values())
+
+
+def centred(case: Case, modality: Modality, item: Scored) -> float:
+    about, row = case.view.calibration, item.vector[None]
+    return sum(
+        float(about.cosines(modality, row, about.query(kind, v))[0])
+        for kind, v in case.query.vectors.items()
+    )
+
+
+def calibrated(case: Case, _: Modality, item: Scored) -> float:
+    return sum(item.scores[f"{kind}_above"] for kind in case.query.vectors)
+
+
+def fused(_case: Case, _: Modality, item: Scored) -> float:
+    return item.score
+
+
+def best_by(score: Score, case: Case) -> list[Scored]:
+    """One ranking of both modalities."""
+    scored = [(score(case, m, c), c) for m, own in case.found.items() for c in own]
+    return [c for _, c in sorted(scored, key=lambda pair: -pair[0])]
+
+
+def rrf(case: Case) -> list[Scored]:
+    """Reciprocal rank of cosines and BM25 in each modality, then one of each in turn."""
+    columns = []
+    for modality, own in case.found.items():
+        near = [c.id for c in sorted(own, key=lambda c: -calibrated(case, modality, c))]
+        words = case.index.word_search(case.query.text or "", modality, 64)
+        score: dict[int, float] = defaultdict(float)
+        for ranking in (near, [i for i, _ in words]):
+            for place, item in enumerate(ranking, 1):
+                score[item] += 1 / (RRF_K + place)
+        columns.append(sorted(own, key=lambda c: -score[c.id]))
+    return [c for row in zip_longest(*columns) for c in row if c is not None]
+
+
+RANKINGS: dict[str, Callable[[Case], list[Scored]]] = {
+    "naive": partial(best_by, raw),
+    "centred": partial(best_by, centred),
+    "calibrated": partial(best_by, calibrated),
+    "rrf": rrf,
+    "fused": partial(best_by, fused),
+}
+
+
+def measured(question: Question, hits: Sequence[Hit], images: Sequence[Hit]) -> dict[str, float]:
+    """The measures of one question, from its mixed and its pictures-only hits."""
+    ranks = ranks_of(hits[:DEPTH], question.relevant)
+    found = {
+        "mrr": reciprocal_rank(ranks),
+        "ndcg@10": ndcg(ranks, 10),
+        "recall@5": recall(ranks, 5),
+    }
+    for modality in MODALITIES:
+        own = [r for r, t in zip(ranks, question.relevant, strict=True) if t.modality == modality]
+        if own:
+            found[f"{modality}.recall@5"] = recall(own, 5)
+    wanted = [t for t in question.relevant if t.modality == "image"]
+    if wanted:
+        alone = recall(ranks_of(images[:5], wanted), 5)
+        found["gap@5"] = found["image.recall@5"] - alone
+    return found
+
+
+def run(retriever: Retriever, questions: Sequence[Question]) -> dict[str, dict[str, list[float]]]:
+    """Values by ranking and measure."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for question in (q for q in questions if q.answerable):
+        query = retriever.query(question.text, list(question.images))
+        plain = Query(query.text, query.vectors)
+        with retriever.index.reading() as view:
+            found: dict[Modality, list[Scored]] = {
+                m: Search(retriever.index, view, m).candidates(plain, 10_000) for m in MODALITIES
+            }
+            ids = {c.id for own in found.values() for c in own}
+            rows, case = retriever.index.items(ids), Case(retriever.index, view, plain, found)
+            for name, rank in RANKINGS.items():
+                hits = [to_hit(rows[c.id], c) for c in rank(case)]
+                images = [h for h in hits if h.modality == "image"]
+                for measure, value in measured(question, hits, images).items():
+                    values[name][measure].append(value)
+        photo = question.images[0] if question.images else None
+        mixed = retriever.search(question.text, image=photo, k=DEPTH)
+        images = retriever.search(question.text, image=photo, k=5, modality="image")
+        for measure, value in measured(question, mixed, images).items():
+            values["search"][measure].append(value)
+    return values
+
+
+def show(half: str, values: dict[str, dict[str, list[float]]]) -> None:
+    """One table."""
+    names = list(next(iter(values.values())))
+    print(f"\n{half}\n{'':12}" + "".join(f"{name:>22}" for name in names))
+    for ranking, own in values.items():
+        cells = [Measure.of(own[name]) for name in names]
+        print(
+            f"{ranking:12}" + "".join(f"{c.value:8.3f} ({c.low:+.2f} {c.high:+.2f})" for c in cells)
+        )
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("index", nargs="?", help="an index of tests/evalset/collection")
+    folder = parser.parse_args().index
+    with tempfile.TemporaryDirectory() as made:
+        index = Index.open(folder) if folder else Index.create(made, "pocket")
+        if not folder:
+            index.add([EVALSET / "collection"])
+        for half in ("tune", "test"):
+            show(half, run(Retriever(index), read_questions(EVALSET / f"{half}.jsonl")))
+        index.close()
+
+
+if __name__ == "__main__":
+    main()
