@@ -335,3 +335,16 @@ def test_empty_and_unknown_files(tmp_path: Path) -> None:
     (tmp_path / "x.exe").touch()
     with pytest.raises(BadFile, match="not a supported kind"):
         read(tmp_path / "x.exe")
+
+
+def test_a_picture_knows_its_heading_and_the_text_around_it() -> None:
+    collection = Path(__file__).parent / "evalset" / "collection"
+    page, report, lectures = (
+        read(collection / name).figures
+        for name in ("patients/gallery.html", "office/delegations.docx", "office/lectures.pdf")
+    )
+    assert page[0].section == "Nuka" and "lives in the cold hall" in page[0].near
+    assert "Rosario" not in page[0].near
+    assert report[0].section == "Birch House" and "a bronze crane" in report[0].near
+    assert "guava" not in report[0].near
+    assert "On 12 September Mina Trelawney" in lectures[0].near

@@ -1,4 +1,4 @@
-"""An index of format 1, as ragvis wrote it then, is brought to today's format in place."""
+"""Indexes of formats 1 and 2, as ragvis wrote them then, are brought to today's format in place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from conftest import WordEncoder
 
 from ragvis import encoder as encoders
-from ragvis.errors import IndexLocked
+from ragvis.errors import IndexDamaged, IndexLocked
 from ragvis.index import Index, upgrade
 from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.retriever import Retriever
@@ -77,3 +77,36 @@ def test_a_writer_is_waited_out(old: Path) -> None:
         Index.open(old)
     Index.open(old).close()
     Catalog.open(old).close()
+
+
+@pytest.fixture
+def second(tmp_path: Path, encoder: WordEncoder, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Format 2: five files in /srv/notes, among them a page with a picture in it."""
+    monkeypatch.setattr(encoders, "load", lambda name, tell: encoder)
+    with zipfile.ZipFile(MADE.with_name("index-format-2.zip")) as archive:
+        archive.extractall(tmp_path / "index")
+    return tmp_path / "index"
+
+
+def test_format_2_is_changed_where_it_lies(second: Path, encoder: WordEncoder) -> None:
+    told: list[str] = []
+    index = Index.open(second, told.append)
+    assert len(told) == 1 and Catalog.open(second).format == 3
+    status = index.status()
+    assert (status.files, status.passages, status.images) == (5, 3, 2)
+    hit = Retriever(index).search("pond", k=1, modality="image")[0]
+    assert (hit.name, hit.scores["words"]) == ("page.html", 1.0)
+    assert index.verify() == []
+    Index.open(second, told.append)
+    assert len(told) == 1
+
+
+def test_a_change_of_format_2_is_whole_or_not_at_all(
+    second: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(upgrade, "REBUILD", "SELECT no_such_thing;")
+        with pytest.raises(IndexDamaged):
+            Index.open(second)
+    assert Catalog.open(second).format == 2
+    assert Index.open(second).status().images == 2

@@ -78,6 +78,8 @@ def _picture_of(figure: Figure, fit: Fit) -> Message:
         "page": figure.page,
         "bbox": figure.bbox,
         "caption": figure.caption or "",
+        "section": short(figure.section),
+        "near": figure.near,
     }
     try:
         pixels = fitted(figure.open(fit=fit), fit)

@@ -16,7 +16,15 @@ import docx
 from docx.oxml.ns import qn
 from lxml import etree
 
-from ragvis.documents.model import Document, Figure, Heading, Page, storable, title_from_name
+from ragvis.documents.model import (
+    Document,
+    Figure,
+    Heading,
+    Page,
+    around,
+    storable,
+    title_from_name,
+)
 from ragvis.errors import BadFile
 from ragvis.media import images
 
@@ -36,8 +44,10 @@ def read(path: Path) -> Document:
     pieces: list[str] = []
     headings: list[Heading] = []
     length = 0
+    places: dict[Any, int] = {}  # where each paragraph begins in the text
     for root in _roots(document):
         for paragraph in root.iter(qn("w:p")):
+            places[paragraph] = length
             text = "" if _is_skipped(paragraph) else storable(_text_of(paragraph))
             if text.strip() and _style(paragraph, styles).startswith(("heading", "title")):
                 headings.append(Heading(length, " ".join(text.split())))
@@ -45,9 +55,8 @@ def read(path: Path) -> Document:
             length += len(pieces[-1])
     own = storable(document.core_properties.title or "").strip()
     title = own or (headings[0].title if headings else title_from_name(path))
-    return Document(
-        title, (Page(None, "".join(pieces), tuple(headings)),), tuple(_figures(document))
-    )
+    page = Page(None, "".join(pieces), tuple(headings))
+    return Document(title, (page,), tuple(_figures(document, page, places)))
 
 
 def _refuse_bombs(path: Path) -> None:
@@ -105,13 +114,16 @@ def _style(paragraph: Any, styles: dict[str, str]) -> str:
     return styles.get(named.get(qn("w:val")), "") if named is not None else ""
 
 
-def _figures(document: Any) -> Iterator[Figure]:
+def _figures(document: Any, page: Page, places: dict[Any, int]) -> Iterator[Figure]:
     ordinal = 0
     for drawing in document.element.body.iter(qn("w:drawing")):
         caption = next((p.get("descr") for p in drawing.iter(qn("wp:docPr"))), None)
+        holder = next(drawing.iterancestors(qn("w:p")), None)
+        section, near = around(page, places.get(holder, 0))
+        said = storable(caption or "").strip() or None
         for blip in drawing.iter(qn("a:blip")):
             part = document.part.related_parts.get(blip.get(qn("r:embed")))
             if part is not None:
                 opener = partial(images.open_picture, bytes(part.blob))
-                yield Figure(ordinal, opener, caption=storable(caption or "").strip() or None)
+                yield Figure(ordinal, opener, caption=said, section=section, near=near)
                 ordinal += 1

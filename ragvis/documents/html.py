@@ -15,7 +15,15 @@ from urllib.parse import unquote_to_bytes
 import lxml.html
 from lxml import etree
 
-from ragvis.documents.model import Document, Figure, Heading, Page, storable, title_from_name
+from ragvis.documents.model import (
+    Document,
+    Figure,
+    Heading,
+    Page,
+    around,
+    storable,
+    title_from_name,
+)
 from ragvis.documents.text import decode
 from ragvis.errors import BadFile
 from ragvis.media import images
@@ -46,7 +54,7 @@ def read(path: Path) -> Document:
     title = " ".join((root.findtext(".//title") or "").split())
     page = Page(None, storable("".join(writer.out)), tuple(writer.headings))
     first = page.headings[0].title if page.headings else title_from_name(path)
-    return Document(storable(title) or first, (page,), tuple(_figures(root)))
+    return Document(storable(title) or first, (page,), tuple(_figures(root, page, writer.places)))
 
 
 class _Writer:
@@ -56,6 +64,7 @@ class _Writer:
         self.out: list[str] = []
         self.length = 0
         self.headings: list[Heading] = []
+        self.places: dict[etree._Element, int] = {}  # where each picture stands in the text
 
     def visit(self, root: etree._Element) -> None:
         stack: list[tuple[etree._Element, bool]] = [(root, False)]
@@ -76,6 +85,8 @@ class _Writer:
             title = " ".join("".join(map(str, node.itertext())).split())
             if title:
                 self.headings.append(Heading(self.length, storable(title)))
+        elif node.tag == "img":
+            self.places[node] = self.length
         elif node.tag in ("td", "th") and self.out and not self.out[-1].endswith("\n"):
             self._put(" | ")
         self._say(node.text)
@@ -104,14 +115,16 @@ class _Writer:
             self.length += len(text)
 
 
-def _figures(root: etree._Element) -> list[Figure]:
+def _figures(root: etree._Element, page: Page, places: dict[etree._Element, int]) -> list[Figure]:
     figures: list[Figure] = []
     for node in root.iter("img"):
         source = (node.get("src") or "").strip()
         if source[:11].lower() == "data:image/":
             alt = " ".join((node.get("alt") or node.get("title") or "").split())
             opener = partial(_open_data_url, source)
-            figures.append(Figure(len(figures), opener, caption=storable(alt) or None))
+            section, near = around(page, places[node]) if node in places else ("", "")
+            said = storable(alt) or None
+            figures.append(Figure(len(figures), opener, caption=said, section=section, near=near))
     return figures
 
 

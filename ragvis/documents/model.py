@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 64 * 2**20  # characters taken from one document
 MAX_TITLE = 200  # characters
+NEAR = 240  # characters of text on either side of a picture that tell of it
 # Lone surrogates cannot be stored as UTF-8, and NUL ends a string in too many places.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -51,6 +52,8 @@ class Figure:
     page: int | None = None
     bbox: Box | None = None
     caption: str | None = None
+    section: str = ""  # the nearest heading above it
+    near: str = ""  # the text around it
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,16 @@ class Document:
 def storable(text: str) -> str:
     """The same text, as long, with what cannot be stored replaced by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
+
+
+def around(page: Page, at: int) -> tuple[str, str]:
+    """The heading above a place in a text, and the words around it, within its section."""
+    above = [h for h in page.headings if h.start <= at]
+    below = [h.start for h in page.headings if h.start > at]
+    start = max(at - NEAR, above[-1].start if above else 0)
+    end = min(at + NEAR, *below[:1], len(page.text))
+    words = page.text[start:end].split()
+    return (above[-1].title if above else ""), " ".join(words)
 
 
 def short(title: str) -> str:

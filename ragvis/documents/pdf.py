@@ -11,7 +11,15 @@ from pathlib import Path
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from ragvis.documents.model import MAX_TEXT, Document, Figure, Page, storable, title_from_name
+from ragvis.documents.model import (
+    MAX_TEXT,
+    NEAR,
+    Document,
+    Figure,
+    Page,
+    storable,
+    title_from_name,
+)
 from ragvis.errors import BadFile
 from ragvis.media import images
 from ragvis.media.fit import Fit
@@ -21,6 +29,7 @@ MAX_PAGES = 20_000
 MAX_FIGURES = 64  # embedded pictures taken from one page
 MIN_SIDE = 48  # pixels; smaller ones are bullets, rules and logos
 MAX_PIXELS = 100_000_000  # of one embedded picture
+_BELOW = 60  # points below and above a picture in which text is about it
 RENDER_SIDE = 1600  # pixels of the longer side of a rendered page
 
 
@@ -104,7 +113,20 @@ def _embedded(
         if key not in seen:
             seen.add(key)
             box: Box = (left, bottom, right, top)
-            yield Figure(next(ordinals), partial(_extract, pdf, i, k), page=i + 1, bbox=box)
+            opener = partial(_extract, pdf, i, k)
+            yield Figure(next(ordinals), opener, page=i + 1, bbox=box, near=_near(page, box))
+
+
+def _near(page: pdfium.PdfPage, box: Box) -> str:
+    """The lines above, below and beside a picture: captions stand there."""
+    _, bottom, _, top = box
+    place = (0.0, bottom - _BELOW, page.get_width(), top + _BELOW)
+    textpage = page.get_textpage()
+    try:
+        text = textpage.get_text_bounded(*place)
+    finally:
+        textpage.close()
+    return " ".join(storable(text).split())[: 2 * NEAR]
 
 
 def _images(page: pdfium.PdfPage) -> list[pdfium.PdfImage]:

@@ -213,8 +213,8 @@ class Ingest:
             raise BadFile(str(header.get("error", "its pixels are incomplete")))
         content = self._batches.add_picture(header["sha256"], pixels)
         box = tuple(header["bbox"]) if header["bbox"] else None
-        ordinal, page, caption = header["ordinal"], header["page"], header["caption"]
-        return ItemRow("image", ordinal, content, page, bbox=box, body=caption)
+        about = {"body": header["caption"], "section": header["section"], "near": header["near"]}
+        return ItemRow("image", header["ordinal"], content, header["page"], bbox=box, **about)
 
 
 class _Reading:

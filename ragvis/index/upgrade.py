@@ -15,6 +15,7 @@ from ragvis.store import connection
 from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.lock import writer_lock
 from ragvis.store.rows import DocumentRow, FileRow, item_of
+from ragvis.store.schema import FROM_2, REBUILD, WORDS
 from ragvis.store.trouble import sound, told
 from ragvis.types import Tell
 
@@ -32,16 +33,35 @@ _ITEMS = (
 
 
 def upgrade(folder: Path, tell: Tell) -> None:
-    """Write today's catalog beside one of format 1, and then remove that. Nothing is embedded
-    again. Killed at any point, the one or the other catalog is whole.
+    """Write today's catalog beside one of format 1, and then remove that; change one of format 2
+    where it lies, in one transaction. Nothing is embedded again. Killed at any point, the one or
+    the other catalog is whole.
 
     Raises:
         IndexLocked: another process is writing.
         StorageError: the folder is read-only, or the disk full.
         IndexDamaged: the old catalog cannot be read.
     """
-    if (folder / CATALOG).is_file() or not (folder / FORMAT_1).is_file():
-        return
+    if (folder / CATALOG).is_file():
+        _upgrade_2(folder, tell)
+    elif (folder / FORMAT_1).is_file():
+        _upgrade_1(folder, tell)
+
+
+def _upgrade_2(folder: Path, tell: Tell) -> None:
+    with closing(Catalog.open(folder)) as catalog:
+        if catalog.format != 2:
+            return
+    with writer_lock(folder), told(folder / CATALOG):
+        tell(f"bringing {folder} to this version's format (once)")
+        with closing(connection.open_to_write(folder / CATALOG)) as db, connection.transaction(db):
+            if db.execute("SELECT value FROM meta WHERE key = 'format'").get != "2":
+                return  # another process was first
+            db.execute(FROM_2 + WORDS + REBUILD)
+            db.execute("UPDATE meta SET value = '3' WHERE key = 'format'")
+
+
+def _upgrade_1(folder: Path, tell: Tell) -> None:
     with writer_lock(folder):
         if (folder / CATALOG).is_file():  # another process was first
             return
@@ -51,7 +71,6 @@ def upgrade(folder: Path, tell: Tell) -> None:
             settings = dict(rows)
             with sound(folder / FORMAT_1):
                 kept = {k: settings[k] for k in _KEPT}
-            kept["background"] = settings.get("background", "{}")
             with Catalog.creating(folder, kept) as new, new.commit(), sound(folder / FORMAT_1):
                 files: list[Any] = old.execute(_FILES).fetchall()
                 for number, *values in files:

@@ -76,8 +76,8 @@ class Relevance:
 
 # Fitted by logistic regression on the tune half of tests/evalset: see scripts/fit_relevance.py.
 RELEVANCE: Mapping[tuple[QueryKind, Modality], Relevance] = {
-    ("text", "text"): Relevance(-6.23, 0.60, 3.16, -0.08, -0.61),
-    ("text", "image"): Relevance(-4.98, 1.05, 5.93, -0.13, 0.57),
+    ("text", "text"): Relevance(-6.02, 0.54, 4.12, -0.14, -0.83),
+    ("text", "image"): Relevance(-5.14, 0.98, 6.88, -0.10, 0.64),
     ("image", "text"): Relevance(-3.76, 1.83, 0.0, 0.0, 0.0),
     ("image", "image"): Relevance(-4.13, 0.28, 0.0, 0.0, 0.0),
 }

@@ -166,6 +166,11 @@ class Catalog:
         return self._number("generation")
 
     @property
+    def format(self) -> int:
+        """Of its tables."""
+        return self._number("format")
+
+    @property
     def dim(self) -> int:
         """Width of a vector."""
         return self._number("dim")
@@ -188,10 +193,10 @@ class Catalog:
         blobs = (v.astype(_STORED).tobytes() for v in vectors)
         self._db.executemany(
             "INSERT INTO item(document_id, modality, ordinal, page, span_start, span_end, bbox,"
-            " section, body, title, name, content, vector)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, ?)",
+            " section, body, title, name, content, near, vector)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)",
             [
-                (number, *place_of(item), item.content, blob)
+                (number, *place_of(item), item.content, item.near, blob)
                 for item, blob in zip(items, blobs, strict=True)
             ],
         )

@@ -46,6 +46,7 @@ class ItemRow:
     bbox: Box | None = None
     section: str = ""
     body: str = ""
+    near: str = ""  # the text around a picture; written, and searched, but not read back
     id: int = 0
     title: str = ""
     files: tuple[FileRow, ...] = ()
@@ -82,19 +83,10 @@ def place_of(item: ItemRow) -> tuple[Any, ...]:
 def item_of(row: tuple[Any, ...], files: tuple[FileRow, ...]) -> ItemRow:
     """An item out of its ``ITEM_COLUMNS``."""
     id_, modality, ordinal, content, page, start, end, box, section, body, title, _ = row
-    return ItemRow(
-        modality,
-        ordinal,
-        content,
-        page,
-        None if start is None else (start, end),
-        tuple(json.loads(box)) if box else None,
-        section,
-        body,
-        id_,
-        title,
-        files,
-    )
+    span = None if start is None else (start, end)
+    place = (page, span, tuple(json.loads(box)) if box else None)
+    named = {"id": id_, "title": title, "files": files}
+    return ItemRow(modality, ordinal, content, *place, section, body, **named)
 
 
 def name_words(paths: list[str]) -> str:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-FORMAT = 2
+FORMAT = 3
 
-TABLES = """
+# What was made in format 2 has no text around its pictures until their files are read again.
+FROM_2 = """
+DROP TRIGGER item_added; DROP TRIGGER item_renamed; DROP TRIGGER item_dropped;
+DROP TABLE item_words;
+ALTER TABLE item ADD COLUMN near TEXT NOT NULL DEFAULT '';
+"""
+REBUILD = "INSERT INTO item_words(item_words) VALUES ('rebuild');"
+
+ITEMS = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- What was read out of some bytes, however many files hold them.
@@ -45,32 +53,37 @@ CREATE TABLE item (
     title TEXT NOT NULL,            -- of the document, for full-text search
     name TEXT NOT NULL,             -- its files' names as words, for full-text search
     content TEXT NOT NULL,          -- sha256 of what was embedded
-    vector BLOB NOT NULL            -- float16 little-endian, unit length
+    vector BLOB NOT NULL,           -- float16 little-endian, unit length
+    near TEXT NOT NULL DEFAULT ''   -- the text around a picture, for full-text search
 );
 CREATE INDEX item_by_document ON item(document_id);
 CREATE INDEX item_by_content ON item(content);
 CREATE INDEX item_by_modality ON item(modality, id);
+"""
 
+WORDS = """
 CREATE VIRTUAL TABLE item_words USING fts5(
-    body, title, section, name, content='item', content_rowid='id',
+    body, title, section, name, near, content='item', content_rowid='id',
     tokenize="porter unicode61 remove_diacritics 2"
 );
 CREATE TRIGGER item_added AFTER INSERT ON item BEGIN
-    INSERT INTO item_words(rowid, body, title, section, name)
-    VALUES (new.id, new.body, new.title, new.section, new.name);
+    INSERT INTO item_words(rowid, body, title, section, name, near)
+    VALUES (new.id, new.body, new.title, new.section, new.name, new.near);
 END;
 CREATE TRIGGER item_renamed AFTER UPDATE OF title, name ON item BEGIN
-    INSERT INTO item_words(item_words, rowid, body, title, section, name)
-    VALUES ('delete', old.id, old.body, old.title, old.section, old.name);
-    INSERT INTO item_words(rowid, body, title, section, name)
-    VALUES (new.id, new.body, new.title, new.section, new.name);
+    INSERT INTO item_words(item_words, rowid, body, title, section, name, near)
+    VALUES ('delete', old.id, old.body, old.title, old.section, old.name, old.near);
+    INSERT INTO item_words(rowid, body, title, section, name, near)
+    VALUES (new.id, new.body, new.title, new.section, new.name, new.near);
 END;
 CREATE TRIGGER item_dropped AFTER DELETE ON item BEGIN
-    INSERT INTO item_words(item_words, rowid, body, title, section, name)
-    VALUES ('delete', old.id, old.body, old.title, old.section, old.name);
+    INSERT INTO item_words(item_words, rowid, body, title, section, name, near)
+    VALUES ('delete', old.id, old.body, old.title, old.section, old.name, old.near);
     INSERT INTO dead VALUES (old.id, old.modality);
 END;
+"""
 
+LISTS = """
 -- Files of vectors derived from the items first..last of a modality; see store/segments.py.
 CREATE TABLE segment (
     name TEXT PRIMARY KEY,
@@ -84,3 +97,5 @@ CREATE TABLE segment (
 -- Items that are gone but may still stand in a segment.
 CREATE TABLE dead (id INTEGER PRIMARY KEY, modality TEXT NOT NULL);
 """
+
+TABLES = ITEMS + WORDS + LISTS
