@@ -91,7 +91,7 @@ def second(tmp_path: Path, encoder: WordEncoder, monkeypatch: pytest.MonkeyPatch
 def test_format_2_is_changed_where_it_lies(second: Path, encoder: WordEncoder) -> None:
     told: list[str] = []
     index = Index.open(second, told.append)
-    assert len(told) == 1 and Catalog.open(second).format == 3
+    assert len(told) == 1 and Catalog.open(second).format == "3"
     status = index.status()
     assert (status.files, status.passages, status.images) == (5, 3, 2)
     hit = Retriever(index).search("pond", k=1, modality="image")[0]
@@ -108,5 +108,5 @@ def test_a_change_of_format_2_is_whole_or_not_at_all(
         patched.setattr(upgrade, "REBUILD", "SELECT no_such_thing;")
         with pytest.raises(IndexDamaged):
             Index.open(second)
-    assert Catalog.open(second).format == 2
+    assert Catalog.open(second).format == "2"
     assert Index.open(second).status().images == 2

@@ -25,7 +25,7 @@ from ragvis.media import source as media
 from ragvis.models import registry
 from ragvis.prompts import NOT_FOUND
 from ragvis.retriever import Query, Ranked, Retriever
-from ragvis.types import Answer, Hit, Ledger, Tell, silent
+from ragvis.types import LEAST_EVIDENCE, Answer, Hit, Ledger, Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.generator.llava import LlavaGenerator
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
     PictureSource = str | Path | bytes | Picture
 
-# Below this calibrated score for its best hit, a question has no evidence in the index. It is
-# low on purpose: the model refuses by itself what looks related and is not.
-LEAST_EVIDENCE = 0.02
 # A retrieved picture goes to the model only on strong evidence: one too many costs a second and
 # misleads (MRAG-Bench: distractor pictures make answers worse than none).
 LEAST_PICTURE = 0.5
@@ -318,6 +315,8 @@ def _room(k: int | None, sampling: Sampling) -> Room:
 
 
 def _placeable(ranked: Ranked, least_picture: float) -> list[Hit]:
-    """As ranked, without what has too little evidence to be worth its tokens."""
-    images = [h for h in ranked.images if h.score >= least_picture]
-    return [*images, *(h for h in ranked.passages if h.score >= LEAST_EVIDENCE)]
+    """As ranked: nothing where nothing is relevant; no picture without strong evidence."""
+    best = max((h.score for h in (*ranked.passages, *ranked.images)), default=0.0)
+    if best < LEAST_EVIDENCE:
+        return []
+    return [*(h for h in ranked.images if h.score >= least_picture), *ranked.passages]

@@ -16,7 +16,7 @@ from ragvis.cli.output import (
     shown,
     snippet,
 )
-from ragvis.types import SCHEMA_VERSION
+from ragvis.types import LEAST_EVIDENCE, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from ragvis.types import Hit
@@ -35,6 +35,21 @@ if TYPE_CHECKING:
     show_default=True,
     help="Passages, pictures, or both.",
 )
+@click.option(
+    "--filter",
+    "only",
+    metavar="CONDITIONS",
+    help="Search these files alone: 'path:invoices/* type:pdf after:2024-01 -name:draft'.",
+)
+@click.option("--like", metavar="ID", help="More like this item (an id from --json or --explain).")
+@click.option(
+    "--diversity",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="How unlike one another the hits shall be.",
+)
+@click.option("--explain", is_flag=True, help="Show what each score is made of.")
 @index_option
 @json_option
 def command(
@@ -42,31 +57,63 @@ def command(
     image: str | None,
     k: int,
     modality: Literal["any", "text", "image"],
+    only: str | None,
+    like: str | None,
+    diversity: float,
+    explain: bool,
     index: Path,
     as_json: bool,
 ) -> None:
-    """Find passages and pictures for QUERY, for a picture (-a), or for both.
+    """Find passages and pictures for QUERY, for a picture (-a), for both, or for an item (--like).
 
-    Needs no LLaVA model. `-` reads the query from stdin. Scores run from 0 to 1: 0.5 is clearly
-    above what unrelated queries reach on this index.
+    Needs no LLaVA model. `-` reads the query from stdin. A score is the probability that a hit is
+    relevant, judged by what unrelated queries reach on this very index and by shared words.
+
+    Conditions of --filter are path:GLOB, name:GLOB, type:pdf (or picture, text, ...), after:DATE
+    and before:DATE (of the last change). All must hold; the same one twice means either; a minus
+    before one means not.
+
+    \b
+      ragvis search "red car" --modality image -k 20
+      ragvis search "warranty" --filter 'path:manuals type:pdf'
     """
     from ragvis.index import Index
     from ragvis.retriever import Retriever
 
     query = from_stdin(query)
     with Index.open(index, notice) as opened:
-        hits = Retriever(opened).search(query, image=image, k=k, modality=modality)
+        hits = Retriever(opened).search(
+            query, image=image, like=like, k=k, modality=modality, filter=only, diversity=diversity
+        )
     if as_json:
         found = [hit.to_dict() for hit in hits]
         print_json({"schema_version": SCHEMA_VERSION, "query": query, "hits": found})
         return
     for hit in hits:
-        click.echo(_line(hit))
+        click.echo(_line(hit) + (_explained(hit) if explain else ""))
     if not hits:
         notice("the index holds nothing of that kind")
+    elif hits[0].score < LEAST_EVIDENCE:
+        notice("nothing in the index seems to fit; these come nearest")
 
 
 def _line(hit: Hit) -> str:
     where = shown(hit.path) + (f", page {hit.page}" if hit.page else "")
+    section = f" ({shown(hit.section)})" if hit.section else ""
     text = f"\n      {snippet(hit.text)}" if hit.text else ""
-    return f"{hit.score:.2f}  {hit.modality:5}  {where}{text}"
+    also = "".join(f"\n      also in {shown(path)}" for path in (*hit.paths[1:], *hit.duplicates))
+    return f"{hit.score:.2f}  {hit.modality:5}  {where}{section}{text}{also}"
+
+
+def _explained(hit: Hit) -> str:
+    """The parts of a score, in words."""
+    parts = [f"{hit.scores['words']:.0%} of the query's wording"]
+    for kind, name in (("text", "text"), ("image", "picture")):
+        if kind in hit.scores:
+            above = hit.scores[f"{kind}_above"]
+            place = f"{abs(above):.1f} spreads {'above' if above >= 0 else 'below'}"
+            parts.append(
+                f"cosine {hit.scores[kind]:.2f} with the {name}, {place} what unrelated "
+                "queries reach here"
+            )
+    return f"\n      {hit.id}: " + "; ".join(parts)

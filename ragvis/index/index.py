@@ -26,7 +26,7 @@ from ragvis.media.fit import Fit
 from ragvis.models import registry
 from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.lock import writer_lock
-from ragvis.store.rows import FileRow, ItemRow, Where
+from ragvis.store.rows import EVERY, FileRow, ItemRow, Where
 from ragvis.store.trouble import sound
 from ragvis.store.vector_index import VectorIndex
 from ragvis.types import MODALITIES, IndexInfo, Modality, Tell, silent
@@ -280,10 +280,10 @@ class Index:
         vectors = {m: Segments(self._catalog, m, self._tell).open(rows[m]) for m in MODALITIES}
         return View(generation, vectors, calibration)
 
-    def items(self, ids: Iterable[int]) -> dict[int, ItemRow]:
-        """Items with their files, by id."""
+    def items(self, ids: Iterable[int], where: Where = EVERY) -> dict[int, ItemRow]:
+        """Items with their files, those of a condition first, by id."""
         with self._guard:
-            return self._catalog.items(ids)
+            return self._catalog.items(ids, where)
 
     def matching(self, modality: Modality, where: Where) -> Ids:
         """Ids (n,) int64, ascending, of the items that lie in certain files."""

@@ -50,7 +50,7 @@ def upgrade(folder: Path, tell: Tell) -> None:
 
 def _upgrade_2(folder: Path, tell: Tell) -> None:
     with closing(Catalog.open(folder)) as catalog:
-        if catalog.format != 2:
+        if catalog.format != "2":
             return
     with writer_lock(folder), told(folder / CATALOG):
         tell(f"bringing {folder} to this version's format (once)")

@@ -16,7 +16,7 @@ from ragvis.index.filters import parse_filter
 from ragvis.retriever.folding import fold, join
 from ragvis.retriever.fusion import merge
 from ragvis.retriever.scoring import Query, Scored, Search, diverse
-from ragvis.store.rows import ItemRow, Where
+from ragvis.store.rows import EVERY, ItemRow, Where
 from ragvis.types import MODALITIES, Hit, Modality
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class Retriever:
         search = Search(self.index, view, modality, where)
         wanted = max(_CANDIDATES, 4 * k)
         best = diverse(search.candidates(query, wanted), 2 * k + 8, diversity)
-        items = self.index.items(c.id for c in best)
+        items = self.index.items((c.id for c in best), where or EVERY)
         found = fold([(to_hit(items[c.id], c), c) for c in best if c.id in items])
         return join([hit for hit, _ in found])[:k]
 

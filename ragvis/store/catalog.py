@@ -15,6 +15,7 @@ from ragvis.errors import IndexDamaged, IndexMismatch, IndexMissing
 from ragvis.store import connection, words
 from ragvis.store.connection import transaction
 from ragvis.store.rows import (
+    EVERY,
     FILE_COLUMNS,
     ITEM_COLUMNS,
     DocumentRow,
@@ -102,8 +103,13 @@ class Catalog:
             raise
         return catalog
 
+    @property
+    def format(self) -> str:
+        """The tables' own, "0" where they are not ours."""
+        return self.meta().get("format", "0")
+
     def _check_format(self) -> None:
-        found = self.meta().get("format", "0")
+        found = self.format
         if not found.isdigit() or int(found) == 0:
             raise IndexDamaged(f"{self.folder} is not a ragvis index", "Index into another folder.")
         if int(found) > FORMAT:
@@ -166,19 +172,15 @@ class Catalog:
         return self._number("generation")
 
     @property
-    def format(self) -> int:
-        """Of its tables."""
-        return self._number("format")
-
-    @property
     def dim(self) -> int:
         """Width of a vector."""
         return self._number("dim")
 
     def _number(self, key: str) -> int:
         """One setting: the others hold the calibration, and every search asks the generation."""
+        query = "SELECT value FROM meta WHERE key = ?"
         with sound(self.file):
-            return int(self._all("SELECT value FROM meta WHERE key = ?", (key,))[0][0])
+            return int(self._all(query, (key,))[0][0])
 
     # --- writing (within ``commit``) -------------------------------------------------------
 
@@ -283,23 +285,24 @@ class Catalog:
         found = self._all("SELECT id FROM document WHERE content = ?", (content,))
         return int(found[0][0]) if found else None
 
-    def items(self, ids: Iterable[int]) -> dict[int, ItemRow]:
-        """Items with their files, by id; ids that are gone are left out."""
+    def items(self, ids: Iterable[int], where: Where = EVERY) -> dict[int, ItemRow]:
+        """Those items that are there, by id; of their files, those of a condition come first."""
         rows = self._in(f"SELECT {ITEM_COLUMNS} FROM item WHERE id IN ({{}})", list(ids))
-        holders = self._files_of(sorted({row[-1] for row in rows}))
+        holders = self._files_of(sorted({row[-1] for row in rows}), where)
         with sound(self.file):
             return {row[0]: item_of(row, tuple(holders[row[-1]])) for row in rows}
 
-    def _files_of(self, documents: list[int]) -> dict[int, list[FileRow]]:
-        query = f"SELECT document_id, {FILE_COLUMNS} FROM file WHERE document_id IN ({{}})"
+    def _files_of(self, documents: list[int], where: Where) -> dict[int, list[FileRow]]:
+        query = f"SELECT {where.sql} AS fits, document_id, {FILE_COLUMNS} FROM file"
+        query += " WHERE document_id IN ({}) ORDER BY fits DESC, id"
         found: dict[int, list[FileRow]] = {}
-        for number, *row in self._in(f"{query} ORDER BY id", documents):
+        for _, number, *row in self._in(query, documents, where.values):
             found.setdefault(number, []).append(FileRow(*row))
         return found
 
-    def _in(self, query: str, values: Sequence[int]) -> list[Any]:
+    def _in(self, query: str, values: Sequence[int], first: Sequence[Any] = ()) -> list[Any]:
         with told(self.file):
-            return connection.select_in(self._db, query, values)
+            return connection.select_in(self._db, query, values, first)
 
     def count(self, modality: Modality, first: int, last: int) -> int:
         """How many of the items first..last there are."""
@@ -308,9 +311,8 @@ class Catalog:
 
     def last_id(self, modality: Modality) -> int:
         """The newest item's id, or 0."""
-        return int(
-            self._all("SELECT IFNULL(MAX(id), 0) FROM item WHERE modality = ?", (modality,))[0][0]
-        )
+        query = "SELECT IFNULL(MAX(id), 0) FROM item WHERE modality = ?"
+        return int(self._all(query, (modality,))[0][0])
 
     def vectors(
         self, modality: Modality, first: int = 0, last: int = 2**62
@@ -330,11 +332,10 @@ class Catalog:
     def sample(self, modality: Modality, n: int) -> Vectors:
         """At most ``n`` vectors from all over a modality: (m, dim) float32, unit rows."""
         query = "SELECT {} FROM item WHERE modality = ?"
-        ends = query.format("IFNULL(MIN(id), 0), IFNULL(MAX(id), 0)")
-        ((low, high),) = self._all(ends, (modality,))
+        ((low, high),) = self._all(query.format("MIN(id), MAX(id)"), (modality,))
         near = query.format("id, vector") + " AND id >= ? ORDER BY id LIMIT 1"
         found: dict[int, bytes] = {}
-        for place in np.linspace(low, high, n):
+        for place in np.linspace(low or 0, high or 0, n):
             found |= dict(self._all(near, (modality, int(place))))
         rows = np.frombuffer(b"".join(found.values()), _STORED).reshape(-1, self.dim)
         return rows.astype(np.float32)
@@ -353,13 +354,15 @@ class Catalog:
 
     def dead(self, modality: Modality) -> Ids:
         """Ids (n,) int64, ascending, of items that are gone but may still stand in a segment."""
-        rows = self._all("SELECT id FROM dead WHERE modality = ? ORDER BY id", (modality,))
-        return np.array([r[0] for r in rows], np.int64)
+        return self._ids("SELECT id FROM dead WHERE modality = ? ORDER BY id", (modality,))
 
     def matching(self, modality: Modality, where: Where) -> Ids:
         """Ids (n,) int64, ascending, of the items that lie in certain files."""
         query = f"SELECT id FROM item WHERE modality = ? AND {words.holding(where)} ORDER BY id"
-        return np.array([r[0] for r in self._all(query, (modality, *where.values))], np.int64)
+        return self._ids(query, (modality, *where.values))
+
+    def _ids(self, query: str, values: Sequence[Any]) -> Ids:
+        return np.array([row[0] for row in self._all(query, values)], np.int64)
 
     def word_search(
         self, query: str, modality: Modality, k: int, where: Where | None = None
@@ -390,11 +393,5 @@ class Catalog:
         Raises:
             IndexDamaged: one of them is not what was written.
         """
-        hint = "Remove the index folder and index again; your own files are untouched."
         with told(self.file):
-            size = int(self._db.execute("PRAGMA page_size").get)
-            for page in connection.wrong_pages(self._db, self.file, size):
-                raise IndexDamaged(f"{self.file}: page {page} does not have its checksum", hint)
-            said = self._db.execute("PRAGMA integrity_check").get
-        if said != "ok":
-            raise IndexDamaged(f"{self.file}: {said}", hint)
+            connection.check(self._db, self.file)

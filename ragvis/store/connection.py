@@ -92,13 +92,21 @@ def require_checksums(file: Path) -> None:
         raise IndexDamaged(f"{file} has a broken header", "Remove the index and index again.")
 
 
-def wrong_pages(db: apsw.Connection, file: Path, size: int) -> Iterator[int]:
-    """Numbers (from 1) of pages whose checksum is wrong, those included that nothing uses."""
+def check(db: apsw.Connection, file: Path) -> None:
+    """Read every page, those included that nothing uses.
+
+    Raises:
+        IndexDamaged: one of them is not what was written.
+    """
+    hint = "Remove the index folder and index again; your own files are untouched."
+    size = int(db.execute("PRAGMA page_size").get)
     with file.open("rb") as stream:
         for number in range(1, file.stat().st_size // size + 1):
-            page = stream.read(size)
-            if not db.execute("SELECT verify_checksum(?)", (page,)).get:
-                yield number
+            if not db.execute("SELECT verify_checksum(?)", (stream.read(size),)).get:
+                raise IndexDamaged(f"{file}: page {number} does not have its checksum", hint)
+    said = db.execute("PRAGMA integrity_check").get
+    if said != "ok":
+        raise IndexDamaged(f"{file}: {said}", hint)
 
 
 @contextmanager

@@ -60,6 +60,8 @@ class Where:
     values: tuple[str | int, ...] = ()
 
 
+EVERY = Where("1")  # file
+
 FILE_COLUMNS = "path, shown, size, mtime_ns, inode, sha256, label, error"
 ITEM_COLUMNS = (
     "id, modality, ordinal, content, page, span_start, span_end, bbox, section, body, title,"
