@@ -10,7 +10,7 @@ SCHEMA_VERSION = 1
 # Below this score of its best hit, nothing in an index is relevant to a query. It is low, and was
 # chosen on the tune half of tests/evalset, so that it loses hardly any question that has an answer.
 # What looks related and is not, the model refuses by itself.
-LEAST_EVIDENCE = 0.02
+LEAST_EVIDENCE = 0.03
 
 Modality = Literal["text", "image"]
 MODALITIES: tuple[Modality, ...] = ("text", "image")

@@ -3,9 +3,10 @@
 python scripts/fit_relevance.py [INDEX]
 
 Features are how far an item lies above what unrelated queries reach on this index, its share of
-the query's wording, and their product; both are relative to the index, so that the weights carry
-over to others. Labels say whether an item is one of the question's relevant ones. The loss is that
-of a logistic regression with a little ridge; its quality is printed on the half that was left out.
+the query's wording, and how much rarer that is than by chance in an index of this size: all are
+relative to the index, so that the weights carry over to others. Labels say whether an item is one
+of the question's relevant ones. The loss is that of a logistic regression with a little ridge;
+its quality is printed on the half that was left out.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from ragvis import Index, Retriever
 from ragvis.evaluation import Question, read_questions
 from ragvis.evaluation.measures import is_match
 from ragvis.retriever.retriever import to_hit
-from ragvis.retriever.scoring import Query, Search, asks_for_pictures
+from ragvis.retriever.scoring import Manner, Query, Search
+from ragvis.store.words import content_words
 from ragvis.types import MODALITIES, Hit
 
 Label = Callable[[list[Hit]], set[str]]  # the ids of the relevant ones
 
 EVALSET = Path(__file__).resolve().parent.parent / "tests" / "evalset"
 RIDGE = 1.0  # a few examples are not believed fully
-Row = tuple[float, float, bool, bool]  # above, words, the query asks for pictures, is relevant
+Row = tuple[float, float, float, bool, bool, bool]  # above, share, surprise, manner, is relevant
 Rows = dict[tuple[str, str], list[Row]]
 
 
@@ -55,10 +57,16 @@ def examine(retriever: Retriever, query: Query, label: Label, rows: Rows) -> Non
             items = retriever.index.items(c.id for c in found)
             hits = [to_hit(items[c.id], c) for c in found]
             right = label(hits)
-            asked = asks_for_pictures(query.text)
+            manner = Manner.of(query.text)
             kind = next(iter(query.vectors))
             rows[kind, modality] += [
-                (c.scores[f"{kind}_above"], c.scores["words"], asked, hit.id in right)
+                (
+                    c.scores[f"{kind}_above"],
+                    c.scores["words"],
+                    c.scores["surprise"],
+                    *manner,
+                    hit.id in right,
+                )
                 for c, hit in zip(found, hits, strict=True)
             ]
 
@@ -91,19 +99,39 @@ def photos(retriever: Retriever, half: int, rows: Rows) -> None:
         rows["image", "image"] += found["image", "image"]
 
 
+def keywords(retriever: Retriever, half: int, rows: Rows) -> None:
+    """Two words of a passage or a caption find the items that hold both: searches for known items,
+    as a person makes them who remembers a phrase."""
+    random = np.random.default_rng(half)
+    for modality in MODALITIES:
+        ids = [int(i) for piece, _ in retriever.index._catalog.vectors(modality) for i in piece]
+        for item in retriever.index.items(ids[half :: 2 * len(MODALITIES)]).values():
+            said = content_words(f"{item.body} {item.title}")
+            if len(said) < 2:
+                continue
+            at = int(random.integers(len(said) - 1))
+            pair = said[at : at + 2]
+
+            def both(hits: list[Hit], pair: list[str] = pair) -> set[str]:
+                texts = {h.id: f"{h.text} {h.title} {h.section} {h.name}" for h in hits}
+                return {i for i, t in texts.items() if set(pair) <= set(content_words(t))}
+
+            examine(retriever, retriever.query(" ".join(pair)), both, rows)
+
+
 def features(rows: list[Row]) -> tuple[Any, Any]:
-    """(n, 5) float64 and (n,) labels."""
-    above, words, asked, labels = (np.array(c, float) for c in zip(*rows, strict=True))
-    above = np.maximum(above, 0)
-    return np.stack([np.ones_like(above), above, words, above * words, asked], 1), labels
+    """(n, 6) float64 and (n,) labels."""
+    above, *rest, keywords, labels = (np.array(c, float) for c in zip(*rows, strict=True))
+    rest.append(keywords * rest[0] ** 2)
+    return np.stack([np.ones_like(above), np.maximum(above, 0), *rest], 1), labels
 
 
 def fit(x: Any, y: Any) -> Any:
-    """Weights (5,) by Newton's method."""
+    """Weights (6,) by Newton's method."""
     weights = np.zeros(x.shape[1])
     for _ in range(50):
         p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        ridge = RIDGE * np.diag([0.0, 1, 1, 1, 1])
+        ridge = RIDGE * np.diag([0.0, 1, 1, 1, 1, 1])
         hessian = (x * (p * (1 - p))[:, None]).T @ x + ridge + 1e-6 * np.eye(x.shape[1])
         weights -= np.linalg.solve(hessian, x.T @ (p - y) + ridge @ weights)
     return weights
@@ -138,6 +166,7 @@ def main() -> None:
             retriever = Retriever(index)
             halves.append(collect(retriever, read_questions(EVALSET / f"{half}.jsonl")))
             photos(retriever, number, halves[-1])
+            keywords(retriever, number, halves[-1])
         index.close()
     for key in sorted(halves[0]):
         x, y = features(halves[0][key])

@@ -17,7 +17,8 @@ from ragvis.errors import UsageError
 from ragvis.index import Index
 from ragvis.index.calibration import Calibration, Floor, centred, unit
 from ragvis.retriever import Retriever, merge
-from ragvis.retriever.scoring import RELEVANCE, Scored, diverse
+from ragvis.retriever.scoring import RELEVANCE, Manner, Scored, diverse
+from ragvis.store.words import Shared
 
 SCORES = st.lists(st.floats(0, 1), max_size=15)
 
@@ -45,7 +46,12 @@ def test_scores_rise_with_the_cosine_and_lie_between_0_and_1(
     floor = Floor(0.2, spread)
     low, high = sorted((a, b))
     for relevance in RELEVANCE.values():
-        of = [relevance.probability(floor.above(c), words, asked) for c in (low, high)]
+        of = [
+            relevance.probability(
+                floor.above(c), Shared(words, 3 * words), Manner(asked, not asked)
+            )
+            for c in (low, high)
+        ]
         assert 0 <= of[0] <= of[1] <= 1
     assert floor.above(0.2 + max(spread, 0.02)) == pytest.approx(1)
 

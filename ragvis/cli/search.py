@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,9 +16,11 @@ from ragvis.cli.output import (
     shown,
     snippet,
 )
-from ragvis.types import LEAST_EVIDENCE, SCHEMA_VERSION
+from ragvis.types import LEAST_EVIDENCE, MODALITIES, SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ragvis.types import Hit
 
 
@@ -86,15 +88,23 @@ def command(
             query, image=image, like=like, k=k, modality=modality, filter=only, diversity=diversity
         )
     if as_json:
-        found = [hit.to_dict() for hit in hits]
-        print_json({"schema_version": SCHEMA_VERSION, "query": query, "hits": found})
+        print_json(_json(query, hits))
         return
     for hit in hits:
         click.echo(_line(hit) + (_explained(hit) if explain else ""))
     if not hits:
         notice("the index holds nothing of that kind")
-    elif hits[0].score < LEAST_EVIDENCE:
+    elif max(hit.score for hit in hits) < LEAST_EVIDENCE:
         notice("nothing in the index seems to fit; these come nearest")
+
+
+def _json(query: str | None, hits: Sequence[Hit]) -> dict[str, Any]:
+    """``relevant`` says of each modality whether anything in the index seems to fit."""
+    best = {m: max((h.score for h in hits if h.modality == m), default=0.0) for m in MODALITIES}
+    relevant = {m: score >= LEAST_EVIDENCE for m, score in best.items()}
+    found = [hit.to_dict() for hit in hits]
+    head = {"schema_version": SCHEMA_VERSION, "query": query, "relevant": relevant}
+    return {**head, "hits": found}
 
 
 def _line(hit: Hit) -> str:

@@ -42,10 +42,12 @@ def paired(before: Sequence[float], after: Sequence[float]) -> tuple[float, floa
     change = np.asarray(after, float) - np.asarray(before, float)
     low, high = bootstrap(change.tolist())
     unequal = change[change != 0]
+    if not len(unequal):
+        return 0.0, low, high, 1.0
     if len(unequal) <= 12:
         signs = np.array(np.meshgrid(*[[-1, 1]] * len(unequal))).reshape(len(unequal), -1).T
         extreme = np.abs(signs @ unequal) >= abs(unequal.sum()) - 1e-9
-        return float(change.mean()), low, high, float(extreme.mean()) if len(unequal) else 1.0
+        return float(change.mean()), low, high, float(extreme.mean())
     signs = np.random.default_rng(1).choice([-1.0, 1.0], (20_000, len(unequal)))
     extreme = np.abs(signs @ unequal) >= abs(unequal.sum()) - 1e-9
     return float(change.mean()), low, high, float((extreme.sum() + 1) / (len(signs) + 1))

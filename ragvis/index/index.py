@@ -29,6 +29,7 @@ from ragvis.store.lock import writer_lock
 from ragvis.store.rows import EVERY, FileRow, ItemRow, Where
 from ragvis.store.trouble import sound
 from ragvis.store.vector_index import VectorIndex
+from ragvis.store.words import Shared
 from ragvis.types import MODALITIES, IndexInfo, Modality, Tell, silent
 
 if TYPE_CHECKING:
@@ -297,8 +298,8 @@ class Index:
         with self._guard:
             return self._catalog.word_search(query, modality, k, where)
 
-    def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, float]:
-        """How much of a query's wording each item has, 0..1."""
+    def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, Shared]:
+        """What each item has of a query's wording."""
         with self._guard:
             return self._catalog.word_coverage(query, ids)
 

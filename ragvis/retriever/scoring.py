@@ -6,11 +6,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ragvis.index import QueryKind
+from ragvis.store.words import Shared, content_words
 from ragvis.types import Hit, Modality
 
 if TYPE_CHECKING:
@@ -56,31 +57,6 @@ class Scored:
     vector: Vectors
 
 
-@dataclass(frozen=True, slots=True)
-class Relevance:
-    """The log-odds that an item is relevant: a weighted sum."""
-
-    bias: float
-    above: float  # each spread above what unrelated queries reach
-    words: float  # the item's share of the query's wording
-    both: float  # their product
-    asked: float  # the query asks for pictures, in words
-
-    def probability(self, above: float, words: float, asked: bool) -> float:
-        """0..1. Below what unrelated queries reach, a cosine says nothing, whatever it is: a
-        picture with the right name is not worse for it."""
-        above = max(0.0, above)
-        odds = self.bias + self.above * above + self.words * words + self.both * above * words
-        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, odds + self.asked * asked))))
-
-
-# Fitted by logistic regression on the tune half of tests/evalset: see scripts/fit_relevance.py.
-RELEVANCE: Mapping[tuple[QueryKind, Modality], Relevance] = {
-    ("text", "text"): Relevance(-6.02, 0.54, 4.12, -0.14, -0.83),
-    ("text", "image"): Relevance(-5.14, 0.98, 6.88, -0.10, 0.64),
-    ("image", "text"): Relevance(-3.76, 1.83, 0.0, 0.0, 0.0),
-    ("image", "image"): Relevance(-4.13, 0.28, 0.0, 0.0, 0.0),
-}
 _PICTURES = re.compile(
     r"\b(pictures?|photos?|photographs?|images?|pics?|drawings?|charts?|diagrams?|figures?|"
     r"screenshots?|portraits?|plots?|graphs?|logos?|maps?|scans?|looks? like|show me)\b",
@@ -88,9 +64,53 @@ _PICTURES = re.compile(
 )
 
 
-def asks_for_pictures(text: str | None) -> bool:
-    """Whether a query names pictures as what it wants. In English only."""
-    return bool(text and _PICTURES.search(text))
+class Manner(NamedTuple):
+    """How a query is put. In English only; elsewhere both are mostly False.
+
+    Attributes:
+        pictures: it names pictures as what it wants.
+        keywords: it has no word that only says how something is asked.
+    """
+
+    pictures: bool
+    keywords: bool
+
+    @classmethod
+    def of(cls, text: str | None) -> Manner:
+        """Judged by its words."""
+        words = re.findall(r"\w+", (text or "").lower())
+        keywords = bool(words) and len(content_words(text or "")) == len(set(words))
+        return cls(bool(_PICTURES.search(text or "")), keywords)
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """The log-odds that an item is relevant: a weighted sum."""
+
+    bias: float
+    above: float  # each spread above what unrelated queries reach
+    share: float  # of the query's wording that the item has
+    surprise: float  # each nat by which that is rarer than by chance
+    pictures: float  # the query asks for pictures, in words
+    keywords: float  # the query is keywords alone; times the share squared
+
+    def probability(self, above: float, words: Shared, manner: Manner) -> float:
+        """0..1. Below what unrelated queries reach, a cosine says nothing, whatever it is: a
+        picture with the right name is not worse for it."""
+        odds = self.bias + self.above * max(0.0, above)
+        odds += self.share * words.share + self.surprise * words.surprise
+        odds += self.pictures * manner.pictures + self.keywords * manner.keywords * words.share**2
+        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, odds))))
+
+
+# Fitted by logistic regression on the tune half of tests/evalset: see scripts/fit_relevance.py.
+RELEVANCE: Mapping[tuple[QueryKind, Modality], Relevance] = {
+    ("text", "text"): Relevance(-6.50, 0.39, 3.70, 0.24, -0.35, 5.04),
+    ("text", "image"): Relevance(-5.62, 0.89, 5.62, 0.56, 1.09, 0.08),
+    ("image", "text"): Relevance(-3.76, 1.83, 0.0, 0.0, 0.0, 0.0),
+    ("image", "image"): Relevance(-4.13, 0.28, 0.0, 0.0, 0.0, 0.0),
+}
+_NOTHING = Shared(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +132,17 @@ class Search:
         rows = self.view.vectors[self.modality].rows(ids)  # (n, dim)
         above = {kind: self._above(kind, v, rows) for kind, v in query.vectors.items()}
         shares = self.index.word_coverage(query.text or "", ids.tolist())
-        asked = asks_for_pictures(query.text)
+        manner = Manner.of(query.text)
         found = []
         for i, item in enumerate(ids.tolist()):
-            words = shares.get(item, 0.0)
-            scores: dict[str, float] = {"words": words}
+            words = shares.get(item, _NOTHING)
+            scores: dict[str, float] = {"words": words.share, "surprise": words.surprise}
             unlikely = 1.0  # evidence of either kind is enough
             for kind, vector in query.vectors.items():
                 scores[kind] = float(rows[i] @ vector)
                 scores[f"{kind}_above"] = own = float(above[kind][i])
                 relevance = RELEVANCE[kind, self.modality]
-                unlikely *= 1.0 - relevance.probability(own, words, asked)
+                unlikely *= 1.0 - relevance.probability(own, words, manner)
             found.append(Scored(item, 1.0 - unlikely, scores, rows[i]))
         return sorted(found, key=lambda c: (-c.score, c.id))
 

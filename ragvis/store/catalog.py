@@ -371,8 +371,8 @@ class Catalog:
         with told(self.file):
             return words.search(self._db, query, modality, k, where)
 
-    def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, float]:
-        """How much of a query's wording each item has: see ``words.coverage``."""
+    def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, words.Shared]:
+        """What each item has of a query's wording: see ``words.coverage``."""
         with told(self.file):
             return words.coverage(self._db, query, ids)
 

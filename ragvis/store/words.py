@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragvis.store.connection import select_in
 from ragvis.store.rows import Where
@@ -52,8 +52,20 @@ def holding(where: Where) -> str:
     return f"item.document_id IN (SELECT document_id FROM file WHERE {where.sql})"
 
 
-def coverage(db: apsw.Connection, query: str, ids: Sequence[int]) -> dict[int, float]:
-    """How much of a query's wording each item has: 0..1, rare words weighing more.
+class Shared(NamedTuple):
+    """What an item has of a query's wording.
+
+    Attributes:
+        share: 0..1, rare words weighing more.
+        surprise: nats by which sharing these words by chance is rarer than once in the index.
+    """
+
+    share: float
+    surprise: float
+
+
+def coverage(db: apsw.Connection, query: str, ids: Sequence[int]) -> dict[int, Shared]:
+    """What each item has of a query's wording.
 
     A word weighs its inverse document frequency, ln(1 + (N - n + 0.5) / (n + 0.5)), so one that
     stands nowhere in the index weighs most and lowers every item's share.
@@ -64,11 +76,12 @@ def coverage(db: apsw.Connection, query: str, ids: Sequence[int]) -> dict[int, f
     total = int(db.execute("SELECT COUNT(*) FROM item").get)
     weights = {w: math.log1p((total - n + 0.5) / (n + 0.5)) for w, n in _counts(db, found)}
     whole = sum(weights.values())
-    shares = dict.fromkeys(ids, 0.0)
+    shared = dict.fromkeys(ids, 0.0)
     for word, weight in weights.items():
         for item in _having(db, word, ids):
-            shares[item] += weight / whole
-    return shares
+            shared[item] += weight
+    once = math.log(total)
+    return {i: Shared(found / whole, max(0.0, found - once)) for i, found in shared.items()}
 
 
 def _counts(db: apsw.Connection, found: Sequence[str]) -> list[tuple[str, int]]:
