@@ -9,6 +9,9 @@ from ragvis.errors import MissingExtra
 
 _EXTRA_OF = {
     "faiss": "pip install 'ragvis[cpu]' (any machine) or 'ragvis[gpu]' (Linux with an NVIDIA GPU)",
+    "langchain_core": "pip install 'ragvis[langchain]'",
+    "llama_index": "pip install 'ragvis[llama-index]'",
+    "haystack": "pip install 'ragvis[haystack]'",
 }
 
 
@@ -21,7 +24,8 @@ def require(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+        package = module.split(".")[0]
+        if error.name is None or error.name.split(".")[0] != package:
             raise
-        hint = _EXTRA_OF.get(module, f"pip install {module}")
-        raise MissingExtra(f"{module} is not installed", hint) from error
+        hint = _EXTRA_OF.get(package, f"pip install {package}")
+        raise MissingExtra(f"{package} is not installed", hint) from error

@@ -27,6 +27,7 @@ LAYERS = (
     ("generator",),
     ("index",),
     ("retriever",),
+    ("integrations",),
     ("assistant",),
     ("evaluation",),
     ("cli",),

@@ -177,7 +177,7 @@ class Prepared:
     def _retrieve(
         self, question: str, pictures: Sequence[Picture], k: int | None
     ) -> tuple[Ranked, str]:
-        """What is found; and the title of the indexed picture that the question's own equals.
+        """What is found; and what is known of the indexed picture that the question's own shows.
 
         A picture that the index knows by name is looked for by that name; another one by its
         vector. Retrieved pictures are for what the words ask: the photo itself is there already.
@@ -190,7 +190,7 @@ class Prepared:
             others = self._retriever.rank(by_words, most).images
             known = query.known.id if query.known else None
             ranked = replace(ranked, images=[h for h in others if h.id != known])
-        return ranked, query.known.title if query.known else ""
+        return ranked, (query.known.text or query.known.title) if query.known else ""
 
     def _attach(self, n: int, source: PictureSource, picture: Picture, known_as: str) -> Attachment:
         path = str(source) if isinstance(source, (str, Path)) else "picture"

@@ -1,0 +1,28 @@
+"""What every integration says of a hit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ragvis.types import Hit
+
+ModalityChoice = Literal["any", "text", "image"]
+_KEYS = (
+    *("id", "modality", "path", "file", "title", "section", "page", "span", "bbox", "ordinal"),
+    *("sha256", "score", "paths", "duplicates"),
+)
+
+
+def metadata(hit: Hit) -> dict[str, Any]:
+    """Where a hit comes from, as values of JSON."""
+    whole: Mapping[str, Any] = hit.to_dict()
+    return {key: whole[key] for key in _KEYS}
+
+
+def content(hit: Hit) -> str:
+    """A passage; for a picture what is written about it."""
+    if hit.modality == "text":
+        return hit.text or ""
+    said = dict.fromkeys(filter(None, (hit.title, hit.section, hit.text)))
+    return f"[picture {hit.name}] " + ". ".join(said)
