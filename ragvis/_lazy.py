@@ -11,6 +11,7 @@ _EXTRA_OF = {
     "faiss": "pip install 'ragvis[cpu]' (any machine) or 'ragvis[gpu]' (Linux with an NVIDIA GPU)",
     "langchain_core": "pip install 'ragvis[langchain]'",
     "llama_index": "pip install 'ragvis[llama-index]'",
+    "sentence_transformers": "pip install 'ragvis[text]'",
     "haystack": "pip install 'ragvis[haystack]'",
 }
 

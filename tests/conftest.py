@@ -69,6 +69,9 @@ class WordEncoder:
                 row[int(hashlib.md5(word.encode()).hexdigest(), 16) % self.dim] += 1
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
+    def encode_queries(self, texts: Sequence[str]) -> Any:
+        return self.encode_texts(texts)
+
     def encode_pictures(self, pictures: Sequence[Any]) -> Any:
         data = b"".join(fitted(picture, self.fit) for picture in pictures)
         return self.encode_pixels(np.frombuffer(data, np.uint8).reshape(-1, 4, 4, 3))

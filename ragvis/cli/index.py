@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _LISTED = 20  # files that could not be read, before "and N more"
 
 
+Encoders = tuple[str | None, str | None]  # the pictures' and texts', and one beside it for texts
+
+
 @click.command("index")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @index_option
@@ -28,6 +31,13 @@ _LISTED = 20  # files that could not be read, before "and N more"
     help="For a new index: pocket, an open_clip name (ViT-L-14-336/openai), hf-hub:org/name, or a "
     "folder.  [default: ViT-L-14-336/openai on a CUDA GPU, else pocket]",
 )
+@click.option(
+    "--text-encoder",
+    envvar="RAGVIS_TEXT_ENCODER",
+    metavar="NAME",
+    help="For a new index: a sentence-transformers model (hub id or folder) that embeds the texts "
+    "beside the encoder, which is a weak reader where it is a CLIP.",
+)
 @click.option("--watch", is_flag=True, help="Keep going: follow changes until Ctrl-C.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @json_option
@@ -35,6 +45,7 @@ def command(
     paths: tuple[Path, ...],
     index: Path,
     encoder: str | None,
+    text_encoder: str | None,
     watch: bool,
     dry_run: bool,
     as_json: bool,
@@ -49,7 +60,7 @@ def command(
     left out. A file that cannot be read is reported and skipped.
     """
     started = time.monotonic()
-    for report in _reports(paths, index, encoder, watch, dry_run):
+    for report in _reports(paths, index, (encoder, text_encoder), watch, dry_run):
         if as_json:
             print_json({"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()})
         else:
@@ -58,7 +69,7 @@ def command(
 
 
 def _reports(
-    paths: tuple[Path, ...], index: Path, encoder: str | None, watch: bool, dry_run: bool
+    paths: tuple[Path, ...], index: Path, encoders: Encoders, watch: bool, dry_run: bool
 ) -> Iterator[IndexReport]:
     """One report, or one after every change."""
     if dry_run and watch:
@@ -66,7 +77,7 @@ def _reports(
     if dry_run:
         yield _preview(index, paths)
         return
-    with _open(index, encoder, paths) as opened:
+    with _open(index, encoders, paths) as opened:
         if watch:
             notice("watching; Ctrl-C ends it")
             yield from opened.watch(paths)
@@ -76,18 +87,19 @@ def _reports(
         yield report
 
 
-def _open(folder: Path, encoder: str | None, paths: tuple[Path, ...]) -> Index:
+def _open(folder: Path, encoders: Encoders, paths: tuple[Path, ...]) -> Index:
     from ragvis.errors import IndexMissing
     from ragvis.index import Index
 
-    if encoder is None:
+    encoder, text_encoder = encoders
+    if encoder is None and text_encoder is None:
         try:
             return Index.open(folder, notice)
         except IndexMissing:
             pass  # it is made below
     if not folder.exists():
         Index.preview_new(folder, paths)  # a wrong path is said before anything is made
-    return Index.create(folder, encoder, notice)
+    return Index.create(folder, encoder, notice, text_encoder=text_encoder)
 
 
 def _preview(folder: Path, paths: tuple[Path, ...]) -> IndexReport:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 
+SEPARATOR = " + "  # between the names of an encoder and of the text encoder beside it
+
+
 class Encoder(Protocol):
     """What an index needs of an encoder.
 
@@ -49,6 +52,10 @@ class Encoder(Protocol):
         """(n, dim) float32, unit rows."""
         ...
 
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """What is asked, where the model tells it from what is found: (n, dim), as above."""
+        ...
+
     def encode_pictures(self, pictures: Sequence[Picture]) -> Vectors:
         """(n, dim) float32, unit rows."""
         ...
@@ -64,12 +71,16 @@ class Encoder(Protocol):
 
 def load(name: str, tell: Callable[[str], None]) -> Encoder:
     """Load an encoder: ``pocket``, an open_clip name (``ViT-L-14-336/openai``), an
-    ``hf-hub:org/name`` id, or a folder with ``open_clip_config.json``.
+    ``hf-hub:org/name`` id, or a folder with ``open_clip_config.json``; with `` + `` and a
+    sentence-transformers model (an id or a folder) after it, both together.
 
     Raises:
         ModelUnavailable: its weights are not here and cannot be had.
         ModelError: they cannot be loaded.
     """
     from ragvis.encoder.clip import ClipEncoder
+    from ragvis.encoder.joint import JointEncoder
 
-    return ClipEncoder.load(name, tell)
+    clip, _, text = name.partition(SEPARATOR)
+    loaded = ClipEncoder.load(clip, tell)
+    return JointEncoder.load(name, loaded, tell) if text else loaded

@@ -102,6 +102,10 @@ class ClipEncoder:
         vectors = self._model.encode_text(tokens.to(self.device))
         return _unit_rows(vectors)
 
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """The same: CLIP knows no difference."""
+        return self.encode_texts(texts)
+
     def encode_pictures(self, pictures: Sequence[Picture]) -> Vectors:
         """(n, dim) float32, unit rows."""
         fit = self.fit

@@ -258,7 +258,7 @@ class Derivation:
         known = bytes.fromhex(self._writer.meta().get("unrelated", ""))
         if len(known) == len(UNRELATED_QUERIES) * self._writer.dim * 2:
             return np.frombuffer(known, "<f2").reshape(-1, self._writer.dim).astype(np.float32)
-        return self._encoder().encode_texts(list(UNRELATED_QUERIES))
+        return self._encoder().encode_queries(list(UNRELATED_QUERIES))
 
 
 def _asked(

@@ -86,18 +86,29 @@ class Index:
         return cls(Catalog.open(Path(path)), tell=tell)
 
     @classmethod
-    def create(cls, path: str | Path, encoder: str | None = None, tell: Tell = silent) -> Index:
+    def create(
+        cls,
+        path: str | Path,
+        encoder: str | None = None,
+        tell: Tell = silent,
+        *,
+        text_encoder: str | None = None,
+    ) -> Index:
         """Make an empty index, or open the one that is there.
 
         Args:
             path: its folder.
             encoder: a name for ``ragvis.encoder.load``; None takes the machine's default.
+            text_encoder: a sentence-transformers model (id or folder) for texts beside it.
 
         Raises:
             IndexMismatch: the index there was made by another encoder.
             ModelUnavailable: the encoder's weights cannot be had.
         """
         folder = Path(path)
+        if text_encoder is not None:
+            clip = encoder or registry.default_names(tell)[0]
+            encoder = f"{clip}{encoders.SEPARATOR}{text_encoder}"
         made_by: Encoder | None = None
         if not (folder / CATALOG).is_file() and not (folder / FORMAT_1).is_file():
             _check_place(folder)
@@ -352,7 +363,8 @@ class Index:
 
 def _lasting(encoder: str) -> str:
     """A folder's name from the root, so that the index can be opened from anywhere."""
-    return str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
+    parts = encoder.split(encoders.SEPARATOR)
+    return encoders.SEPARATOR.join(str(Path(p).resolve()) if Path(p).is_dir() else p for p in parts)
 
 
 def _no_such(path: str) -> UsageError:

@@ -145,7 +145,7 @@ class Retriever:
         if not all(text.strip() for text in texts):
             raise UsageError("nothing to search for", "Give a text, a picture, or both.")
         fitting = [self._fitting(text) for text in texts]
-        rows = self.index.encoder.encode_texts(fitting) if texts else ()
+        rows = self.index.encoder.encode_queries(fitting) if texts else ()
         return [Query(t.strip(), {"text": row}) for t, row in zip(texts, rows, strict=True)]
 
     def _fitting(self, text: str) -> str:
