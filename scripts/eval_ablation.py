@@ -115,6 +115,11 @@ def measured(question: Question, hits: Sequence[Hit], images: Sequence[Hit]) -> 
     return found
 
 
+def everything(search: Search, query: Query) -> list[Scored]:
+    """All items of a modality, scored."""
+    return search.candidates(query, 10_000, search.nearest([query], 10_000)[0])
+
+
 def run(retriever: Retriever, questions: Sequence[Question]) -> dict[str, dict[str, list[float]]]:
     """Values by ranking and measure."""
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -123,7 +128,7 @@ def run(retriever: Retriever, questions: Sequence[Question]) -> dict[str, dict[s
         plain = Query(query.text, query.vectors)
         with retriever.index.reading() as view:
             found: dict[Modality, list[Scored]] = {
-                m: Search(retriever.index, view, m).candidates(plain, 10_000) for m in MODALITIES
+                m: everything(Search(retriever.index, view, m), plain) for m in MODALITIES
             }
             ids = {c.id for own in found.values() for c in own}
             rows, case = retriever.index.items(ids), Case(retriever.index, view, plain, found)

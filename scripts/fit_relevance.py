@@ -53,7 +53,8 @@ def examine(retriever: Retriever, query: Query, label: Label, rows: Rows) -> Non
     """Add what one query brings."""
     with retriever.index.reading() as view:
         for modality in MODALITIES:
-            found = Search(retriever.index, view, modality).candidates(query, 64)
+            search = Search(retriever.index, view, modality)
+            found = search.candidates(query, 64, search.nearest([query], 64)[0])
             items = retriever.index.items(c.id for c in found)
             hits = [to_hit(items[c.id], c) for c in found]
             right = label(hits)

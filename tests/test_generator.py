@@ -122,7 +122,7 @@ def test_quantized_on_the_cpu(load: Callable[..., Any], family: str, quantize: s
     assert model.info.quantization == quantize
     whole = load(family)
     with torch.inference_mode():
-        rows = [m._model(**m._inputs(prompt, [shot])).logits[0, -1].float() for m in (model, whole)]
+        rows = [m._model(**m.inputs(prompt, [shot])).logits[0, -1].float() for m in (model, whole)]
     # the same model but for rounding: random weights leave 4 bits less agreement
     assert torch.cosine_similarity(*rows, dim=0) > (0.99 if quantize == "8bit" else 0.9)
 
@@ -140,7 +140,7 @@ def test_our_decoder_writes_what_generate_writes(
     load: Callable[..., Any], family: str, options: dict[str, str]
 ) -> None:
     model = load(family)
-    inputs = model._inputs("<image>\nWhat is it?", [noise(200, 160)])
+    inputs = model.inputs("<image>\nWhat is it?", [noise(200, 160)])
     sampling = Sampling.of({"max_new_tokens": "12", **options})
     expected = model._generate(inputs, sampling).tolist()
     decoder = Decoder(model._model)
@@ -162,11 +162,11 @@ def test_int8_rows_on_the_cpu(
     whole = load(family)
     prompt, shot = "<image>\nWhat?", noise(120, 90)
     with torch.inference_mode():
-        rows = [m._model(**m._inputs(prompt, [shot])).logits[0] for m in (model, whole)]
+        rows = [m._model(**m.inputs(prompt, [shot])).logits[0] for m in (model, whole)]
     assert torch.cosine_similarity(*rows, dim=-1).min() > 0.99
     pieces = list(model.stream(prompt, [shot], SHORT))
     assert 1 <= model.usage.completion_tokens <= 6
-    assert "".join(pieces) == model._whole(model._inputs(prompt, [shot]), SHORT)
+    assert "".join(pieces) == model._whole(model.inputs(prompt, [shot]), SHORT)
 
 
 def test_int8_rows_are_bitsandbytes_own() -> None:
@@ -227,7 +227,7 @@ def test_pictures_are_padded_as_in_training(
     load: Callable[..., Any], size: tuple[int, int]
 ) -> None:
     picture = noise(*size)
-    inputs = load("llava_1_5")._inputs("<image>\nWhat?", [picture])
+    inputs = load("llava_1_5").inputs("<image>\nWhat?", [picture])
     ours = inputs["pixel_values"][0].numpy()
     assert ours.shape == (3, 336, 336)
     assert np.abs(ours - official_preprocessing(picture, 336)).max() < 1e-5
@@ -240,7 +240,7 @@ def test_sampling_options_and_seeds(load: Callable[..., Any]) -> None:
     other = "".join(model.stream("Hi", [], drawn.with_options({"seed": "8"})))
     assert first == again != other
     one, two = (Sampling(max_new_tokens=8, num_beams=n) for n in (1, 4))
-    ids = model._inputs("Hi", [])
+    ids = model.inputs("Hi", [])
     assert len(model._generate(ids, two)) >= 1
     assert "".join(model.stream("Hi", [], one)) == model._whole(ids, one)
 
@@ -262,7 +262,7 @@ def test_bad_sampling_options(options: dict[str, str]) -> None:
 def test_pieces_join_to_the_whole_answer_and_a_reader_may_leave(load: Callable[..., Any]) -> None:
     model = load("onevision")
     pieces = list(model.stream("Hi", [], Sampling(max_new_tokens=30)))
-    inputs = model._inputs("Hi", [])
+    inputs = model.inputs("Hi", [])
     assert "".join(pieces) == model._whole(inputs, Sampling(max_new_tokens=30))
     stream = model.stream("Hi", [], Sampling(max_new_tokens=3000))
     next(stream)
@@ -299,7 +299,7 @@ def test_a_lora_folder_is_merged(
     merged = generator.load(folder_of("llava_1_5"), print, lora=str(tmp_path / "lora"))
     assert not any("lora" in name for name, _ in merged._model.named_parameters())
     with torch.inference_mode():
-        inputs = base._inputs("Hi", [])
+        inputs = base.inputs("Hi", [])
         expected = adapted(**inputs).logits
         assert torch.allclose(merged._model(**inputs).logits, expected, atol=1e-4)
         assert not torch.allclose(base._model(**inputs).logits, expected, atol=1e-2)

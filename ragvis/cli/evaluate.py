@@ -21,6 +21,12 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command("eval")
 @click.argument("file", required=False, type=FILE)
 @click.option("--answers", is_flag=True, help="Also ask the model, and judge what it says.")
+@click.option(
+    "--rerank",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help="Let the model judge the best N passages first.",
+)
 @click.option("--html", "page", type=FILE, help="Write a page with plots and every failure.")
 @click.option(
     "--compare",
@@ -35,6 +41,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 def command(
     file: Path | None,
     answers: bool,
+    rerank: int | None,
     page: Path | None,
     compare: tuple[Path, Path] | None,
     model: str | None,
@@ -61,7 +68,7 @@ def command(
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.")
     chosen = {"lora": lora, "quantize": quantize, "template": template}
-    report = _run(file, index, model if answers else None, chosen, dict(options), answers)
+    report = _run(file, index, model, chosen, dict(options), answers, rerank)
     if page is not None:
         _write(page, report, file.name)
     if as_json:
@@ -77,22 +84,24 @@ def _run(
     chosen: dict[str, str | None],
     options: dict[str, str],
     answers: bool,
+    rerank: int | None,
 ) -> Report:
     from ragvis.assistant import Assistant
     from ragvis.evaluation import evaluate, read_questions
     from ragvis.generator.sampling import Sampling
     from ragvis.index import Index
     from ragvis.retriever import Retriever
+    from ragvis.retriever.rerank import Reranker
 
     questions = read_questions(file)
     engine = options.pop("engine", None)
     sampling = Sampling.of(options)
     with Index.open(index, notice) as opened, progress("evaluating") as show:
         retriever = Retriever(opened)
-        assistant = None
-        if answers:
-            assistant = Assistant(retriever, model, **chosen, engine=engine, tell=notice)
-        return evaluate(retriever, questions, assistant, show, sampling)
+        assistant = Assistant(retriever, model, **chosen, engine=engine, tell=notice)
+        if rerank:
+            retriever.reranker = Reranker(assistant.generator, rerank)
+        return evaluate(retriever, questions, assistant if answers else None, show, sampling)
 
 
 def _compare(files: tuple[Path, Path], as_json: bool) -> None:

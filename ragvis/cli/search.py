@@ -21,6 +21,7 @@ from ragvis.types import LEAST_EVIDENCE, MODALITIES, SCHEMA_VERSION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ragvis.retriever.rerank import Reranker
     from ragvis.types import Hit
 
 
@@ -51,6 +52,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="How unlike one another the hits shall be.",
 )
+@click.option(
+    "--rerank",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help="Let the LLaVA model judge the best N passages, and put them in its order.",
+)
+@click.option(
+    "-m", "--model", envvar="RAGVIS_MODEL", metavar="MODEL", help="The model that judges."
+)
 @click.option("--explain", is_flag=True, help="Show what each score is made of.")
 @index_option
 @json_option
@@ -62,14 +72,17 @@ def command(
     only: str | None,
     like: str | None,
     diversity: float,
+    rerank: int | None,
+    model: str | None,
     explain: bool,
     index: Path,
     as_json: bool,
 ) -> None:
     """Find passages and pictures for QUERY, for a picture (-a), for both, or for an item (--like).
 
-    Needs no LLaVA model. `-` reads the query from stdin. A score is the probability that a hit is
-    relevant, judged by what unrelated queries reach on this very index and by shared words.
+    Needs no LLaVA model, but for --rerank. `-` reads the query from stdin. A score is the
+    probability that a hit is relevant, judged by what unrelated queries reach on this very index
+    and by shared words.
 
     Conditions of --filter are path:GLOB, name:GLOB, type:pdf (or picture, text, ...), after:DATE
     and before:DATE (of the last change). All must hold; the same one twice means either; a minus
@@ -84,7 +97,7 @@ def command(
 
     query = from_stdin(query)
     with Index.open(index, notice) as opened:
-        hits = Retriever(opened).search(
+        hits = Retriever(opened, _reranker(rerank, model)).search(
             query, image=image, like=like, k=k, modality=modality, filter=only, diversity=diversity
         )
     if as_json:
@@ -96,6 +109,16 @@ def command(
         notice("the index holds nothing of that kind")
     elif max(hit.score for hit in hits) < LEAST_EVIDENCE:
         notice("nothing in the index seems to fit; these come nearest")
+
+
+def _reranker(depth: int | None, model: str | None) -> Reranker | None:
+    if depth is None:
+        return None
+    from ragvis import generator
+    from ragvis.models import registry
+    from ragvis.retriever.rerank import Reranker
+
+    return Reranker(generator.load(model or registry.default_names(notice)[1], notice), depth)
 
 
 def _json(query: str | None, hits: Sequence[Hit]) -> dict[str, Any]:
@@ -126,4 +149,9 @@ def _explained(hit: Hit) -> str:
                 f"cosine {hit.scores[kind]:.2f} with the {name}, {place} what unrelated "
                 "queries reach here"
             )
+    if "answers" in hit.scores:
+        answers = hit.scores["answers"]
+        parts.append(
+            f"{hit.scores['first']:.2f} before the model, which would answer: {answers:.0%}"
+        )
     return f"\n      {hit.id}: " + "; ".join(parts)

@@ -117,9 +117,9 @@ class LlavaGenerator:
         Raises:
             ModelError: the GPU ran out of memory, or pictures and prompt do not fit together.
         """
-        inputs = self._inputs(prompt, pictures)
+        inputs = self.inputs(prompt, pictures)
         if sampling.num_beams > 1:
-            with _failing():
+            with failing():
                 yield self._whole(inputs, sampling)
             return
         pieces = self._threaded if self._decoder is None else self._stepwise
@@ -136,7 +136,7 @@ class LlavaGenerator:
         assert self._decoder is not None
         prompt, written = self.usage.prompt_tokens, 0
         text = DecodeStream(skip_special_tokens=True)
-        with _failing():
+        with failing():
             for token in self._decoder.tokens(inputs, sampling, self._image_token, self._ends()):
                 written += 1
                 self.usage = Usage(prompt, written)
@@ -154,7 +154,26 @@ class LlavaGenerator:
             run.stop()
         run.raise_error()
 
-    def _inputs(self, prompt: str, pictures: Sequence[Picture]) -> Any:
+    @property
+    def model(self) -> Any:
+        """The transformers model."""
+        return self._model
+
+    @property
+    def image_token(self) -> int:
+        """Id of the token that stands for a piece of a picture."""
+        return self._image_token
+
+    def first_token(self, word: str) -> int:
+        """Id of a word's first token at the beginning of an answer."""
+        return int(self._tokenizer(word, add_special_tokens=False).input_ids[0])
+
+    def inputs(self, prompt: str, pictures: Sequence[Picture]) -> Any:
+        """The model's inputs for one prompt.
+
+        Raises:
+            ModelError: pictures and prompt do not fit together.
+        """
         try:
             with quiet():
                 inputs = processors.tensors(self._processor, prompt, pictures, self._add_special)
@@ -222,12 +241,12 @@ class _Run(threading.Thread):
 
     def raise_error(self) -> None:
         if self._error is not None:
-            with _failing():
+            with failing():
                 raise self._error
 
 
 @contextmanager
-def _failing() -> Iterator[None]:
+def failing() -> Iterator[None]:
     """Raises:
     ModelError: for whatever the model or the GPU raises.
     """

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ragvis.errors import UsageError
-from ragvis.index import Index, QueryKind, View
+from ragvis.index import Index, QueryKind
 from ragvis.index.filters import parse_filter
 from ragvis.retriever.folding import fold, join
 from ragvis.retriever.fusion import merge
 from ragvis.retriever.scoring import Query, Scored, Search, diverse
 from ragvis.store.rows import EVERY, ItemRow, Where
-from ragvis.types import MODALITIES, Hit, Modality
+from ragvis.types import MODALITIES, Hit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ragvis.media.images import Picture
+    from ragvis.retriever.rerank import Reranker
 
     Vectors = NDArray[np.float32]
     PictureSource = str | Path | bytes | Picture
@@ -49,10 +50,12 @@ class Retriever:
 
     Args:
         index: an open index. Searches follow it: what a writer commits is found by the next one.
+        reranker: judges the best passages for a text with a model; None leaves them as they are.
     """
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, reranker: Reranker | None = None) -> None:
         self.index = index
+        self.reranker = reranker
 
     def search(
         self,
@@ -103,8 +106,7 @@ class Retriever:
         _check(k, modality, 0.0)
         where = parse_filter(filter) if filter else None
         asked = self._text_queries(queries)
-        with self.index.reading() as view:
-            return [_chosen(self._rank(view, q, k, where, 0.0), k, modality) for q in asked]
+        return [_chosen(ranked, k, modality) for ranked in self.rank_many(asked, k, where)]
 
     def query(self, text: str | None, pictures: Sequence[PictureSource] = ()) -> Query:
         """Encode what is looked for; several pictures become their mean.
@@ -174,31 +176,39 @@ class Retriever:
         self, query: Query, k: int, where: Where | None = None, diversity: float = 0.0
     ) -> Ranked:
         """Hits of each modality for an encoded query, at most ``k`` (at least 1) each."""
+        return self.rank_many([query], k, where, diversity)[0]
+
+    def rank_many(
+        self, queries: Sequence[Query], k: int, where: Where | None = None, diversity: float = 0.0
+    ) -> list[Ranked]:
+        """``rank`` for several queries, from one generation and with one search of the vectors."""
         with self.index.reading() as view:
-            return self._rank(view, query, k, where, diversity)
+            named = [query.by_name or query for query in queries]
+            searches = {m: Search(self.index, view, m, where) for m in MODALITIES}
+            passages = self._found(searches["text"], named, k, diversity)
+            images = self._found(searches["image"], queries, k, diversity)
+        pairs = zip(queries, passages, images, strict=True)
+        return [
+            Ranked(self._judged(q, texts), pictures, view.generation)
+            for q, texts, pictures in pairs
+        ]
 
-    def _rank(
-        self, view: View, query: Query, k: int, where: Where | None, diversity: float
-    ) -> Ranked:
-        passages = self._of(view, query.by_name or query, "text", k, where, diversity)
-        images = self._of(view, query, "image", k, where, diversity)
-        return Ranked(passages, images, view.generation)
-
-    def _of(
-        self,
-        view: View,
-        query: Query,
-        modality: Modality,
-        k: int,
-        where: Where | None,
-        diversity: float,
-    ) -> list[Hit]:
-        search = Search(self.index, view, modality, where)
+    def _found(
+        self, search: Search, queries: Sequence[Query], k: int, diversity: float
+    ) -> list[list[Hit]]:
         wanted = max(_CANDIDATES, 4 * k)
-        best = diverse(search.candidates(query, wanted), 2 * k + 8, diversity)
-        items = self.index.items((c.id for c in best), where or EVERY)
-        found = fold([(to_hit(items[c.id], c), c) for c in best if c.id in items])
-        return join([hit for hit, _ in found])[:k]
+        hits = []
+        for query, near in zip(queries, search.nearest(queries, wanted), strict=True):
+            best = diverse(search.candidates(query, wanted, near), 2 * k + 8, diversity)
+            items = self.index.items((c.id for c in best), search.where or EVERY)
+            found = fold([(to_hit(items[c.id], c), c) for c in best if c.id in items])
+            hits.append(join([hit for hit, _ in found])[:k])
+        return hits
+
+    def _judged(self, query: Query, hits: list[Hit]) -> list[Hit]:
+        if self.reranker is None or not query.text:
+            return hits
+        return self.reranker.reranked(query.text, hits)
 
 
 def _check(k: int, modality: str, diversity: float) -> None:

@@ -122,9 +122,23 @@ class Search:
     modality: Modality
     where: Where | None = None
 
-    def candidates(self, query: Query, most: int) -> list[Scored]:
-        """By vectors and by words, likeliest first. Hold ``Index.reading``."""
-        ids = self._ids(query, most)
+    def nearest(self, queries: Sequence[Query], most: int) -> list[Ids]:
+        """Ids of what is nearest to each query, by all its vectors and their sum, in no order:
+        one search for all of them."""
+        asked = [np.array(self._centred(query), np.float32) for query in queries]
+        asked = [rows if len(rows) == 1 else np.vstack([rows, rows.sum(0)]) for rows in asked]
+        if not asked:
+            return []
+        _, near = self.view.vectors[self.modality].search(
+            np.concatenate(asked), most, self._among()
+        )
+        ends = np.cumsum([len(rows) for rows in asked])[:-1]
+        return [part.ravel() for part in np.split(near, ends)]
+
+    def candidates(self, query: Query, most: int, near: Ids) -> list[Scored]:
+        """Those near it, and those that share its words, likeliest first. Hold
+        ``Index.reading``."""
+        ids = self._with_words(query, most, near)
         if query.like is not None:
             ids = ids[ids != query.like]
         if not len(ids):
@@ -146,17 +160,14 @@ class Search:
             found.append(Scored(item, 1.0 - unlikely, scores, rows[i]))
         return sorted(found, key=lambda c: (-c.score, c.id))
 
-    def _ids(self, query: Query, most: int) -> Ids:
-        """Ids (n,) of the nearest by each vector, by their sum, and by words."""
-        among = None if self.where is None else self.index.matching(self.modality, self.where)
-        asked = np.array(self._centred(query), np.float32)
-        if len(asked) > 1:
-            asked = np.concatenate([asked, asked.sum(axis=0, keepdims=True)])
-        _, near = self.view.vectors[self.modality].search(asked, most, among)
+    def _among(self) -> Ids | None:
+        return None if self.where is None else self.index.matching(self.modality, self.where)
+
+    def _with_words(self, query: Query, most: int, near: Ids) -> Ids:
         by_words = []
         if query.text:
             by_words = self.index.word_search(query.text, self.modality, most, self.where)
-        found = np.concatenate([near.ravel(), np.array([i for i, _ in by_words], np.int64)])
+        found = np.concatenate([near, np.array([i for i, _ in by_words], np.int64)])
         ids: Ids = np.unique(found[found >= 0])
         return ids
 
