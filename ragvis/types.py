@@ -38,7 +38,10 @@ class Hit:
         bbox: left, bottom, right, top of an embedded picture on its page, in PDF points.
         sha256: of the file when it was indexed.
         score: 0..1, calibrated against what unrelated queries score on the same index.
-        scores: the raw scores by name (cosines, bm25, reciprocal rank).
+        scores: what it is made of: ``text`` and ``image`` are cosines with the query's text and
+            picture, ``text_above`` and ``image_above`` how many spreads that lies above what
+            unrelated queries reach, ``words`` the share of the query's wording, ``surprise`` how
+            much rarer that is than by chance (nats), ``answers`` a reranker's judgement.
         text: the passage; for a picture its caption or alt text, or None.
         file: absolute path of the file on this machine.
         ordinal: which picture of its document this is, from 0.

@@ -13,24 +13,22 @@ search      what ``Retriever.search`` does: also the photo's name, joined and fo
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
-from pathlib import Path
 from typing import NamedTuple
 
-from ragvis import Hit, Index, Retriever
-from ragvis.evaluation import Measure, Question, read_questions
-from ragvis.evaluation.measures import ndcg, ranks_of, recall, reciprocal_rank
+from evalset.collection import EVALSET, HALVES, Values, measured, opened, show
+
+from ragvis import Index, Retriever
+from ragvis.evaluation import Question, read_questions
 from ragvis.index import View
 from ragvis.retriever import Query
 from ragvis.retriever.retriever import to_hit
 from ragvis.retriever.scoring import Scored, Search
 from ragvis.types import MODALITIES, Modality
 
-EVALSET = Path(__file__).resolve().parent.parent / "tests" / "evalset"
 RRF_K = 60  # Cormack, Clarke, Büttcher: Reciprocal Rank Fusion, SIGIR 2009
 DEPTH = 10
 
@@ -96,33 +94,14 @@ RANKINGS: dict[str, Callable[[Case], list[Scored]]] = {
 }
 
 
-def measured(question: Question, hits: Sequence[Hit], images: Sequence[Hit]) -> dict[str, float]:
-    """The measures of one question, from its mixed and its pictures-only hits."""
-    ranks = ranks_of(hits[:DEPTH], question.relevant)
-    found = {
-        "mrr": reciprocal_rank(ranks),
-        "ndcg@10": ndcg(ranks, 10),
-        "recall@5": recall(ranks, 5),
-    }
-    for modality in MODALITIES:
-        own = [r for r, t in zip(ranks, question.relevant, strict=True) if t.modality == modality]
-        if own:
-            found[f"{modality}.recall@5"] = recall(own, 5)
-    wanted = [t for t in question.relevant if t.modality == "image"]
-    if wanted:
-        alone = recall(ranks_of(images[:5], wanted), 5)
-        found["gap@5"] = found["image.recall@5"] - alone
-    return found
-
-
 def everything(search: Search, query: Query) -> list[Scored]:
     """All items of a modality, scored."""
     return search.candidates(query, 10_000, search.nearest([query], 10_000)[0])
 
 
-def run(retriever: Retriever, questions: Sequence[Question]) -> dict[str, dict[str, list[float]]]:
+def run(retriever: Retriever, questions: Sequence[Question]) -> Values:
     """Values by ranking and measure."""
-    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    values: Values = defaultdict(lambda: defaultdict(list))
     for question in (q for q in questions if q.answerable):
         query = retriever.query(question.text, list(question.images))
         plain = Query(query.text, query.vectors)
@@ -145,31 +124,15 @@ def run(retriever: Retriever, questions: Sequence[Question]) -> dict[str, dict[s
     return values
 
 
-def show(half: str, values: dict[str, dict[str, list[float]]]) -> None:
-    """One table."""
-    names = list(next(iter(values.values())))
-    print(f"\n{half}\n{'':12}" + "".join(f"{name:>22}" for name in names))
-    for ranking, own in values.items():
-        cells = [Measure.of(own[name]) for name in names]
-        print(
-            f"{ranking:12}" + "".join(f"{c.value:8.3f} ({c.low:+.2f} {c.high:+.2f})" for c in cells)
-        )
-
-
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("index", nargs="?", help="an index of tests/evalset/collection")
-    folder = parser.parse_args().index
-    with tempfile.TemporaryDirectory() as made:
-        index = Index.open(folder) if folder else Index.create(made, "pocket")
-        if not folder:
-            index.add([EVALSET / "collection"])
-        for half in ("tune", "test"):
+    with opened(parser.parse_args().index) as index:
+        for half in HALVES:
             show(half, run(Retriever(index), read_questions(EVALSET / f"{half}.jsonl")))
-        index.close()
 
 
 if __name__ == "__main__":

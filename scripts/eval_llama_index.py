@@ -14,10 +14,10 @@ import argparse
 import io
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from evalset.collection import EVALSET, HALVES, Values, measured, opened, show
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.indices import MultiModalVectorStoreIndex
 from llama_index.core.llms import MockLLM
@@ -25,14 +25,11 @@ from llama_index.core.schema import ImageNode, TextNode
 
 from ragvis import Hit, Index, Retriever
 from ragvis.encoder import Encoder
-from ragvis.evaluation import Measure, Question, read_questions
-from ragvis.evaluation.measures import ndcg, ranks_of, recall, reciprocal_rank
+from ragvis.evaluation import read_questions
 from ragvis.index import picture_of
 from ragvis.retriever.retriever import to_hit
 from ragvis.retriever.scoring import Scored
 from ragvis.types import MODALITIES
-
-EVALSET = Path(__file__).resolve().parent.parent / "tests" / "evalset"
 
 
 class Shared(MultiModalEmbedding):  # type: ignore[misc]
@@ -85,60 +82,33 @@ def build(index: Index, encoder: Encoder, pictures: Path) -> tuple[Any, dict[str
     return made, hits
 
 
-def measured(question: Question, hits: Sequence[Hit]) -> dict[str, float]:
-    """The measures of one question."""
-    ranks = ranks_of(hits[:10], question.relevant)
-    found = {"mrr": reciprocal_rank(ranks), "ndcg@10": ndcg(ranks, 10)}
-    found["recall@5"] = recall(ranks, 5)
-    for modality in MODALITIES:
-        own = [r for r, t in zip(ranks, question.relevant, strict=True) if t.modality == modality]
-        if own:
-            found[f"{modality}.recall@5"] = recall(own, 5)
-    wanted = [t for t in question.relevant if t.modality == "image"]
-    if wanted:
-        alone = [h for h in hits if h.modality == "image"][:5]
-        found["pictures alone@5"] = recall(ranks_of(alone, wanted), 5)
-    return found
-
-
 def main() -> None:
     """Print a table for each half."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("index", nargs="?", help="an index of tests/evalset/collection")
-    folder = parser.parse_args().index
-    with tempfile.TemporaryDirectory() as made:
-        index = Index.open(folder) if folder else Index.create(Path(made) / "index", "pocket")
-        if not folder:
-            index.add([EVALSET / "collection"])
-        theirs, hits = build(index, index.encoder, Path(made))
+    with (
+        opened(parser.parse_args().index) as index,
+        tempfile.TemporaryDirectory() as pictures,
+    ):
+        theirs, hits = build(index, index.encoder, Path(pictures))
         near = theirs.as_retriever(similarity_top_k=10, image_similarity_top_k=10, llm=MockLLM())
-        for half in ("tune", "test"):
-            values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for half in HALVES:
+            values: Values = defaultdict(lambda: defaultdict(list))
             for question in read_questions(EVALSET / f"{half}.jsonl"):
                 if question.images or not question.answerable:
                     continue
                 found = sorted(near.retrieve(question.text), key=lambda n: -(n.score or 0))
+                ranked = [hits[n.node.node_id] for n in found]
+                images = [h for h in ranked if h.modality == "image"]
                 ours = Retriever(index).search(question.text, k=10)
-                pictures = Retriever(index).search(question.text, k=5, modality="image")
-                for name, ranked in (
-                    ("LlamaIndex", [hits[n.node.node_id] for n in found]),
-                    ("ragvis", ours + [h for h in pictures if h.id not in {o.id for o in ours}]),
+                pictured = Retriever(index).search(question.text, k=5, modality="image")
+                for name, mixed, alone in (
+                    ("LlamaIndex", ranked, images),
+                    ("ragvis", ours, pictured),
                 ):
-                    for measure, value in measured(question, ranked).items():
+                    for measure, value in measured(question, mixed, alone).items():
                         values[name][measure].append(value)
             show(half, values)
-        index.close()
-
-
-def show(half: str, values: dict[str, dict[str, list[float]]]) -> None:
-    """One table."""
-    names = list(next(iter(values.values())))
-    print(f"\n{half:12}" + "".join(f"{name:>24}" for name in names))
-    for system, own in values.items():
-        cells = [Measure.of(own[name]) for name in names]
-        print(
-            f"{system:12}" + "".join(f"{c.value:10.3f} ({c.low:.2f} {c.high:.2f})" for c in cells)
-        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ its quality is printed on the half that was left out.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -20,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from evalset.collection import EVALSET, HALVES, opened
 from PIL import Image, ImageEnhance
 
-from ragvis import Index, Retriever
+from ragvis import Retriever
 from ragvis.evaluation import Question, read_questions
 from ragvis.evaluation.measures import is_match
 from ragvis.retriever.retriever import to_hit
@@ -32,7 +32,6 @@ from ragvis.types import MODALITIES, Hit
 
 Label = Callable[[list[Hit]], set[str]]  # the ids of the relevant ones
 
-EVALSET = Path(__file__).resolve().parent.parent / "tests" / "evalset"
 RIDGE = 1.0  # a few examples are not believed fully
 Row = tuple[float, float, float, bool, bool, bool]  # above, share, surprise, manner, is relevant
 Rows = dict[tuple[str, str], list[Row]]
@@ -157,18 +156,13 @@ def main() -> None:
     """Print the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("index", nargs="?", help="an index of tests/evalset/collection")
-    folder = parser.parse_args().index
-    with tempfile.TemporaryDirectory() as made:
-        index = Index.open(folder) if folder else Index.create(made, "pocket")
-        if not folder:
-            index.add([EVALSET / "collection"])
+    with opened(parser.parse_args().index) as index:
         halves = []
-        for number, half in enumerate(("tune", "test")):
+        for number, half in enumerate(HALVES):
             retriever = Retriever(index)
             halves.append(collect(retriever, read_questions(EVALSET / f"{half}.jsonl")))
             photos(retriever, number, halves[-1])
             keywords(retriever, number, halves[-1])
-        index.close()
     for key in sorted(halves[0]):
         x, y = features(halves[0][key])
         weights = fit(x, y)

@@ -72,7 +72,7 @@ def test_dry_run_makes_and_changes_nothing(tmp_path: Path, small: Path) -> None:
 
 def test_search_json_is_the_contracts(small: Path) -> None:
     found = json.loads(run("search", "twelve volts", "-i", small, "--json").stdout)
-    assert list(found) == ["schema_version", "query", "hits"]
+    assert list(found) == ["schema_version", "query", "hits", "relevant"]
     keys = "id modality path title page span bbox sha256 score scores text".split()
     for hit in found["hits"]:
         assert set(keys) <= set(hit)

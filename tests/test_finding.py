@@ -43,6 +43,9 @@ def root(tmp_path: Path) -> Path:
                 os.utime(file, (when, when))
         Image.new("RGB", (40, 40), f"#{year}80").save(root / "Invoices" / year / "pump.png")
         Image.new("RGB", (40, 40), "red").save(root / "Invoices" / year / "same.png")
+    overview = root / "letters" / "Jahresübersicht.txt"
+    overview.write_text("a yearly overview of every pump")
+    os.utime(overview, (1.5e9, 1.5e9))
     (root / "letters" / "draft.md").write_text("an unfinished letter about a pump")
     return root
 
@@ -75,6 +78,8 @@ def names(hits: list[Hit]) -> set[str]:
         ("name:'bill 2.txt'", r"202[34]/bill 2.txt"),
         ("name:bill name:draft", r".*(bill|draft).*"),
         ("-path:letters -type:txt", r".*png"),
+        (r"path:invoices\2023\*", r"2023/.*"),
+        ("after:1600 before:9999 name:übersicht", r".*übersicht.*"),
     ],
 )
 def test_a_filter_holds_before_the_search(
@@ -221,6 +226,8 @@ def test_diverse_hits_on_the_command_line(retriever: Retriever) -> None:
     assert varied.exit_code == 0
     only = run_command_line("search", "pump", "-i", index, "--filter", "type:png")
     assert ".txt" not in only.stdout and "pump.png" in only.stdout
+    both = run_command_line("search", "pump", "--like", "t1", "-i", index)
+    assert both.exit_code == 2
     bad = run_command_line("search", "pump", "-i", index, "--filter", "kind:x")
     assert bad.exit_code == 2 and "path:GLOB" in bad.stderr
     far = run_command_line("search", "zebra crossing", "-i", index, "--modality", "text")

@@ -90,6 +90,13 @@ def test_diversity_only_reorders(seed: int, k: int, diversity: float) -> None:
         assert chosen == candidates[:k]
 
 
+def test_diversity_prefers_what_is_unlike_the_first() -> None:
+    rows = unit(np.array([[1, 0], [1, 0.01], [0, 1]], np.float32))
+    candidates = [Scored(i, s, {}, rows[i]) for i, s in enumerate((0.9, 0.8, 0.5))]
+    assert [c.id for c in diverse(candidates, 2, 0.1)] == [0, 1]
+    assert [c.id for c in diverse(candidates, 2, 0.7)] == [0, 2]
+
+
 @pytest.fixture
 def retriever(tmp_path: Path, make_index: Callable[..., Index]) -> Retriever:
     root = tmp_path / "mine"
@@ -119,6 +126,19 @@ def test_a_picture_finds_itself(retriever: Retriever, tmp_path: Path) -> None:
         assert found.name == "IMG_1.png"
     both = retriever.search("topic3", image=picture, k=4)
     assert {"IMG_1.png", "doc3.txt"} <= {h.name for h in both}
+
+
+def test_the_only_picture_of_an_index_is_known_again(
+    tmp_path: Path, make_index: Callable[..., Index]
+) -> None:
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (64, 64), "orange").save(tmp_path / "one" / "tangerine.png")
+    (tmp_path / "one" / "fruit.txt").write_text("A tangerine has eleven segments.")
+    index = make_index()
+    index.add([tmp_path / "one"])
+    query = Retriever(index).query("How many segments?", [Image.new("RGB", (50, 50), "orange")])
+    assert query.known is not None and query.known.name == "tangerine.png"
+    assert query.by_name is not None and query.by_name.text == "tangerine How many segments?"
 
 
 def test_modality_and_k(retriever: Retriever) -> None:

@@ -101,6 +101,14 @@ def test_format_2_is_changed_where_it_lies(second: Path, encoder: WordEncoder) -
     assert len(told) == 1
 
 
+def test_pages_with_pictures_are_read_again_after_format_2(second: Path) -> None:
+    """As they would be where the files still are: the page's row says that it has changed."""
+    index = Index.open(second)
+    files = index._catalog.files()
+    assert {Path(f).name for f, row in files.items() if row.size == -1} == {"page.html"}
+    assert index._catalog.document_id(f"{files['/srv/notes/page.html'].sha256}:html") is None
+
+
 def test_a_change_of_format_2_is_whole_or_not_at_all(
     second: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # A retrieved picture goes to the model only on strong evidence: one too many costs a second and
 # misleads (MRAG-Bench: distractor pictures make answers worse than none).
 LEAST_PICTURE = 0.5
+LEAST_BESIDE_THE_BEST = 0.1  # odds of a further picture, as a share of the best one's
 LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
 
 
@@ -187,7 +188,7 @@ class Prepared:
         ranked = self._retriever.rank(query, most)
         if pictures:
             by_words = Query(question, {"text": query.vectors["text"]})
-            others = self._retriever.rank(by_words, most).images
+            others = self._retriever.rank(by_words, most, judge=False).images
             known = query.known.id if query.known else None
             ranked = replace(ranked, images=[h for h in others if h.id != known])
         return ranked, (query.known.text or query.known.title) if query.known else ""
@@ -319,4 +320,12 @@ def _placeable(ranked: Ranked, least_picture: float) -> list[Hit]:
     best = max((h.score for h in (*ranked.passages, *ranked.images)), default=0.0)
     if best < LEAST_EVIDENCE:
         return []
-    return [*(h for h in ranked.images if h.score >= least_picture), *ranked.passages]
+    images = [h for h in ranked.images if h.score >= least_picture]
+    if images:
+        least = LEAST_BESIDE_THE_BEST * _odds(images[0].score)
+        images = [h for h in images if _odds(h.score) >= least]
+    return [*images, *ranked.passages]
+
+
+def _odds(score: float) -> float:
+    return score / max(1e-6, 1.0 - score)

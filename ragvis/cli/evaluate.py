@@ -69,12 +69,12 @@ def command(
         raise click.UsageError("Missing argument 'FILE'.")
     chosen = {"lora": lora, "quantize": quantize, "template": template}
     report = _run(file, index, model, chosen, dict(options), answers, rerank)
-    if page is not None:
-        _write(page, report, file.name)
     if as_json:
         print_json(report.to_dict())
     else:
         click.echo("\n".join(report.lines()))
+    if page is not None:  # last: what was measured is not lost with it
+        _write(page, report, file.name)
 
 
 def _run(

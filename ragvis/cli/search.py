@@ -101,7 +101,7 @@ def command(
             query, image=image, like=like, k=k, modality=modality, filter=only, diversity=diversity
         )
     if as_json:
-        print_json(_json(query, hits))
+        print_json(_json(query, modality, hits))
         return
     for hit in hits:
         click.echo(_line(hit) + (_explained(hit) if explain else ""))
@@ -121,13 +121,15 @@ def _reranker(depth: int | None, model: str | None) -> Reranker | None:
     return Reranker(generator.load(model or registry.default_names(notice)[1], notice), depth)
 
 
-def _json(query: str | None, hits: Sequence[Hit]) -> dict[str, Any]:
-    """``relevant`` says of each modality whether anything in the index seems to fit."""
-    best = {m: max((h.score for h in hits if h.modality == m), default=0.0) for m in MODALITIES}
-    relevant = {m: score >= LEAST_EVIDENCE for m, score in best.items()}
+def _json(query: str | None, modality: str, hits: Sequence[Hit]) -> dict[str, Any]:
+    """``relevant`` says whether anything fits, of each modality that the hits tell of: with
+    ``-k 1`` one of them crowds the other out."""
+    found_of = {m: [h.score for h in hits if h.modality == m] for m in MODALITIES}
+    told = [m for m, scores in found_of.items() if scores or m == modality]
+    relevant = {m: max(found_of[m], default=0.0) >= LEAST_EVIDENCE for m in told}
     found = [hit.to_dict() for hit in hits]
-    head = {"schema_version": SCHEMA_VERSION, "query": query, "relevant": relevant}
-    return {**head, "hits": found}
+    head = {"schema_version": SCHEMA_VERSION, "query": query, "hits": found}
+    return {**head, "relevant": relevant}
 
 
 def _line(hit: Hit) -> str:

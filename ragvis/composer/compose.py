@@ -39,7 +39,7 @@ class Attachment:
 
     hit: Hit
     size: Size
-    known_as: str = ""  # title of the indexed picture that it equals
+    known_as: str = ""  # caption or title of the indexed picture that shows the same
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,12 +71,10 @@ class JointEncoder:
             raise hub.explain("text encoder", own, error) from error
 
     def enter_lane(self) -> None:
-        """See ``Encoder``."""
-        self._clip.enter_lane()
+        """There is one lane alone, which has all cores."""
 
     def leave_lanes(self) -> None:
-        """See ``Encoder``."""
-        self._clip.leave_lanes()
+        """They were never shared out."""
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Passages: (n, dim) float32, unit rows."""

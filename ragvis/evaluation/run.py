@@ -58,18 +58,18 @@ def evaluate(
 
 
 def _searched(retriever: Retriever, question: Question) -> dict[str, Any]:
-    image = question.images[0] if question.images else None
+    image = list(question.images)
     started = time.perf_counter()
     hits = retriever.search(question.text, image=image, k=DEPTH)
     spent = time.perf_counter() - started
     values: dict[str, float] = {"search_s": spent}
     ranks = ranks_of(hits, question.relevant)
     if question.answerable:
-        values |= _finding(ranks)
+        values |= finding(ranks)
         for modality in ("text", "image"):
             own = [i for i, t in enumerate(question.relevant) if t.modality == modality]
             if own:
-                found = _finding([ranks[i] for i in own])
+                found = finding([ranks[i] for i in own])
                 values |= {f"{modality}.{name}": value for name, value in found.items()}
                 if modality == "image":
                     pictures = retriever.search(question.text, image=image, k=5, modality="image")
@@ -87,7 +87,8 @@ def _searched(retriever: Retriever, question: Question) -> dict[str, Any]:
     }
 
 
-def _finding(ranks: Sequence[int | None]) -> dict[str, float]:
+def finding(ranks: Sequence[int | None]) -> dict[str, float]:
+    """The measures of where the relevant items were found."""
     recalls = {f"recall@{k}": recall(ranks, k) for k in _RECALLS}
     return {**recalls, "mrr": reciprocal_rank(ranks), "ndcg@10": ndcg(ranks, DEPTH)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ class Judge:
 
     def __init__(self, generator: LlavaGenerator) -> None:
         self._generator = generator
+        self._one_at_a_time = threading.Lock()  # a tokenizer keeps its padding as state
 
     def first_words(self, prompts: Sequence[Prompt], words: Sequence[str]) -> NDArray[np.float32]:
         """How likely each answer begins with each word's first token: (n, words) float32.
@@ -38,6 +40,10 @@ class Judge:
         Raises:
             ModelError: the GPU ran out of memory, or pictures and prompt do not fit together.
         """
+        with self._one_at_a_time:
+            return self._first_words(prompts, words)
+
+    def _first_words(self, prompts: Sequence[Prompt], words: Sequence[str]) -> NDArray[np.float32]:
         wanted = [self._generator.first_token(word) for word in words]
         out = np.zeros((len(prompts), len(words)), np.float32)
         inputs = [self._generator.inputs(text, pictures) for text, pictures in prompts]

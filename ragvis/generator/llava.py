@@ -118,6 +118,7 @@ class LlavaGenerator:
             ModelError: the GPU ran out of memory, or pictures and prompt do not fit together.
         """
         inputs = self.inputs(prompt, pictures)
+        self.usage = Usage(prompt_tokens=int(inputs["input_ids"].shape[1]))
         if sampling.num_beams > 1:
             with failing():
                 yield self._whole(inputs, sampling)
@@ -179,7 +180,6 @@ class LlavaGenerator:
                 inputs = processors.tensors(self._processor, prompt, pictures, self._add_special)
         except ValueError as error:  # the processor counts <image> tokens and pictures
             raise ModelError(f"pictures and prompt do not fit together: {error}") from error
-        self.usage = Usage(prompt_tokens=int(inputs["input_ids"].shape[1]))
         return inputs.to(self._model.device, self._model.dtype)
 
     def _whole(self, inputs: Any, sampling: Sampling) -> str:

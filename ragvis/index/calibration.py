@@ -130,6 +130,9 @@ def _floor(
     _, near = index.search(queries, _NEAR)  # (q, k)
     best = np.empty(len(queries), np.float32)
     for i, (query, ids) in enumerate(zip(queries, near, strict=True)):
+        if not (ids >= 0).any():  # an approximate search may come back with nothing
+            best[i] = 0.0
+            continue
         scores = np.sort(bare.cosines(modality, index.rows(ids[ids >= 0]), query))[::-1]
         others = scores[1:16] if kind == modality == "image" else scores[:1]
         best[i] = np.median(others) if len(others) else 0.0

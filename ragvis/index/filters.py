@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import string
 from collections.abc import Callable
 from datetime import datetime
 
@@ -15,6 +16,7 @@ HELP = (
     "Conditions are path:GLOB, name:GLOB, type:pdf, after:2024-01 and before:2025, all of which "
     "must hold; one with - before it must not; the same one twice means either."
 )
+_ASCII = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _DATE = re.compile(r"(\d{4})(?:-(\d\d?))?(?:-(\d\d?))?")
 _PLACE = "'/' || replace(lower({}), '\\', '/')"  # matched from any of its parts on
 
@@ -26,7 +28,7 @@ def parse_filter(text: str) -> Where:
         UsageError: a condition that is none.
     """
     try:
-        words = shlex.split(text)
+        words = list(_words(text))
     except ValueError as error:
         raise UsageError(f"the filter {text!r}: {error}", HELP) from error
     groups: dict[str, list[Where]] = {}
@@ -39,9 +41,21 @@ def parse_filter(text: str) -> Where:
     return _all_of([_any_of(found, key.startswith("-")) for key, found in groups.items()])
 
 
+def _words(text: str) -> shlex.shlex:
+    """Cut at spaces outside quotes; a backslash is a part of a Windows path."""
+    words = shlex.shlex(text, posix=True)
+    words.whitespace_split, words.escape, words.commenters = True, "", ""
+    return words
+
+
+def _lower(text: str) -> str:
+    """As SQLite's lower() does it: ASCII alone."""
+    return text.translate(_ASCII)
+
+
 def _path(glob: str) -> Where:
     """The glob holds from the root, or from any folder on; a bare name means what is in it."""
-    glob = glob.lower().replace("\\", "/").strip("/")
+    glob = _lower(glob).replace("\\", "/").strip("/")
     globs = [f"*/{glob}"] + ([] if re.search(r"[*?\[]", glob) else [f"*/{glob}/*"])
     sides = [f"{_PLACE.format('path')} GLOB ?", f"{_PLACE.format('shown')} GLOB ?"]
     return Where(f"({' OR '.join(sides * len(globs))})", tuple(g for g in globs for _ in sides))
@@ -49,7 +63,7 @@ def _path(glob: str) -> Where:
 
 def _name(glob: str) -> Where:
     """The file's own name; without wildcards, a part of it."""
-    glob = glob.lower() if re.search(r"[*?\[]", glob) else f"*{glob.lower()}*"
+    glob = _lower(glob) if re.search(r"[*?\[]", glob) else f"*{_lower(glob)}*"
     last = "replace(path, rtrim(path, replace(replace(path, '/', ''), '\\', '')), '')"
     return Where(f"lower({last}) GLOB ?", (glob,))
 
@@ -84,9 +98,10 @@ def _nanoseconds(date: str) -> int:
     found = _DATE.fullmatch(date)
     try:
         year, month, day = (int(part or 1) for part in found.groups()) if found else (0, 0, 0)
-        return int(datetime(year, month, day).timestamp()) * 10**9
+        moment = int(datetime(year, month, day).timestamp()) * 10**9
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(f"{date!r} is no date", "Such as 2024, 2024-01 or 2024-01-31.") from error
+    return max(-(2**63), min(2**63 - 1, moment))
 
 
 def _any_of(found: list[Where], negated: bool) -> Where:

@@ -81,6 +81,7 @@ class Index:
 
         Raises:
             IndexMissing, IndexMismatch, IndexDamaged: as their names say.
+            IndexLocked, StorageError: it is of an older format and cannot be changed now.
         """
         upgrade(Path(path), tell)
         return cls(Catalog.open(Path(path)), tell=tell)

@@ -53,7 +53,7 @@ def _upgrade_2(folder: Path, tell: Tell) -> None:
         if catalog.format != "2":
             return
     with writer_lock(folder), told(folder / CATALOG):
-        tell(f"bringing {folder} to this version's format (once)")
+        tell(f"bringing {folder} to this version's format; now run `ragvis index` on it once")
         with closing(connection.open_to_write(folder / CATALOG)) as db, connection.transaction(db):
             if db.execute("SELECT value FROM meta WHERE key = 'format'").get != "2":
                 return  # another process was first

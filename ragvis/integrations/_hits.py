@@ -20,6 +20,11 @@ def metadata(hit: Hit) -> dict[str, Any]:
     return {key: whole[key] for key in _KEYS}
 
 
+def unique_id(hit: Hit) -> str:
+    """Also beside the hits of another index."""
+    return f"{hit.sha256}-{hit.id}"
+
+
 def content(hit: Hit) -> str:
     """A passage; for a picture what is written about it."""
     if hit.modality == "text":

@@ -7,7 +7,7 @@ from typing import Any
 
 from ragvis._lazy import require
 from ragvis.index import Index
-from ragvis.integrations._hits import ModalityChoice, content, metadata
+from ragvis.integrations._hits import ModalityChoice, content, metadata, unique_id
 from ragvis.retriever import Retriever
 
 _haystack = require("haystack")
@@ -69,6 +69,7 @@ class RagvisRetriever:
             diversity=self.diversity,
         )
         documents = [
-            _Document(id=h.id, content=content(h), meta=metadata(h), score=h.score) for h in hits
+            _Document(id=unique_id(h), content=content(h), meta=metadata(h), score=h.score)
+            for h in hits
         ]
         return {"documents": documents}

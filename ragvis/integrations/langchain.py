@@ -7,7 +7,7 @@ from typing import Any
 
 from ragvis._lazy import require
 from ragvis.index import Index
-from ragvis.integrations._hits import ModalityChoice, content, metadata
+from ragvis.integrations._hits import ModalityChoice, content, metadata, unique_id
 from ragvis.retriever import Retriever
 
 _documents = require("langchain_core.documents")
@@ -46,6 +46,6 @@ class RagvisRetriever(_Base):  # type: ignore[misc]
         }
         hits = self.retriever.search(query, **{**asked, **given})
         return [
-            _documents.Document(page_content=content(h), metadata=metadata(h), id=h.id)
+            _documents.Document(page_content=content(h), metadata=metadata(h), id=unique_id(h))
             for h in hits
         ]

@@ -8,7 +8,7 @@ from typing import Any
 from ragvis._lazy import require
 from ragvis.documents import kind_of
 from ragvis.index import Index
-from ragvis.integrations._hits import ModalityChoice, content, metadata
+from ragvis.integrations._hits import ModalityChoice, content, metadata, unique_id
 from ragvis.retriever import Retriever
 from ragvis.types import Hit
 
@@ -62,7 +62,7 @@ def _node(hit: Hit) -> Any:
     about = metadata(hit)
     hidden = [key for key in about if key not in _SHOWN]
     common = {
-        "id_": f"{hit.sha256}-{hit.id}",
+        "id_": unique_id(hit),
         "text": content(hit),
         "metadata": about,
         "excluded_llm_metadata_keys": hidden,

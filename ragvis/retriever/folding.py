@@ -4,49 +4,72 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ragvis.retriever.scoring import Scored
 from ragvis.types import Hit
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
 _SAME_PICTURE = 0.97  # cosine of two pictures' vectors
 _SAME_TEXT = 0.8  # share of common word triples
 _MOST_JOINED = 3  # passages in one hit
+_COMPARED = 256  # hits that are compared with one another: their number goes in squared
 Found = tuple[Hit, Scored]
 
 
 def fold(found: Sequence[Found]) -> list[Found]:
-    """Each near-duplicate folded into the best of its kind, which lists its ``path`` in
-    ``duplicates``."""
+    """Each near-duplicate among the first few hundred folded into the best of its kind, which
+    lists its ``path`` in ``duplicates``."""
     kept: list[Found] = []
-    for hit, scored in found:
-        first = next((i for i, other in enumerate(kept) if _is_same((hit, scored), other)), None)
+    marks: list[_Mark] = []
+    for hit, scored in found[:_COMPARED]:
+        mark = _Mark.of(hit, scored)
+        first = next((i for i, other in enumerate(marks) if mark.is_same(other)), None)
         if first is None:
             kept.append((hit, scored))
+            marks.append(mark)
             continue
         best, of_best = kept[first]
-        also = tuple(dict.fromkeys((*best.duplicates, hit.path)))
-        kept[first] = (replace(best, duplicates=also), of_best)
-    return kept
+        kept[first] = (replace(best, duplicates=_also(best, hit)), of_best)
+    return [*kept, *found[_COMPARED:]]
 
 
-def _is_same(a: Found, b: Found) -> bool:
-    if a[0].modality == "image":
-        return float(a[1].vector @ b[1].vector) >= _SAME_PICTURE
-    one, two = a[0].text or "", b[0].text or ""
-    # Two versions of a page that differ in a number are not the same at all.
-    if re.findall(r"\d+", one) != re.findall(r"\d+", two):
-        return False
-    return _common(_triples(one), _triples(two)) >= _SAME_TEXT
+def _also(best: Hit, other: Hit) -> tuple[str, ...]:
+    paths = dict.fromkeys((*best.duplicates, other.path, *other.duplicates))
+    return tuple(path for path in paths if path not in best.paths)
 
 
-def _triples(text: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.casefold())
-    return {tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What two hits are compared by: a picture's vector, or a text's numbers and word triples."""
 
+    vector: Vectors | None
+    numbers: tuple[str, ...]
+    triples: frozenset[tuple[str, ...]]
 
-def _common(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
-    return len(a & b) / len(a | b)
+    @classmethod
+    def of(cls, hit: Hit, scored: Scored) -> _Mark:
+        """Of a hit."""
+        if hit.modality == "image":
+            return cls(scored.vector, (), frozenset())
+        words = re.findall(r"\w+", (hit.text or "").casefold())
+        triples = frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
+        return cls(None, tuple(re.findall(r"\d+", hit.text or "")), triples)
+
+    def is_same(self, other: _Mark) -> bool:
+        """Two versions of a page that differ in a number are not the same at all."""
+        if self.vector is not None and other.vector is not None:
+            return float(self.vector @ other.vector) >= _SAME_PICTURE
+        if self.numbers != other.numbers:
+            return False
+        common = len(self.triples & other.triples)
+        return common >= _SAME_TEXT * len(self.triples | other.triples)
 
 
 def join(hits: Sequence[Hit]) -> list[Hit]:
@@ -77,4 +100,5 @@ def _merged(best: Hit, other: Hit) -> Hit:
     assert best.span is not None and other.span is not None
     first, last = sorted((best, other), key=lambda h: h.span or (0, 0))
     span = (min(best.span[0], other.span[0]), max(best.span[1], other.span[1]))
-    return replace(best, span=span, text=f"{first.text}\n{last.text}")
+    also = tuple(dict.fromkeys((*best.duplicates, *other.duplicates)))
+    return replace(best, span=span, text=f"{first.text}\n{last.text}", duplicates=also)

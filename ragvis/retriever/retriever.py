@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     PictureSource = str | Path | bytes | Picture
 
 _CANDIDATES = 64  # of each ranking, at least
+_MORE = 2  # times as many hits are ranked as are wanted: some are joined
 KNOWN_PICTURE = 0.5  # score above which an indexed picture shows what the query's picture shows
+SAME_PICTURE = 0.95  # cosine above which two pictures are one, re-encoded or resized
 # What cameras and scanners call their pictures says nothing.
 _NUMBERED = re.compile(
     r"(img|dscn?|pxl|dji|gopr|image|photo|picture|scan|screenshot)?[\W\d_]*", re.I
@@ -61,7 +63,7 @@ class Retriever:
         self,
         query: str | None = None,
         *,
-        image: PictureSource | None = None,
+        image: PictureSource | Sequence[PictureSource] | None = None,
         like: str | None = None,
         k: int = 8,
         modality: Literal["any", "text", "image"] = "any",
@@ -72,7 +74,8 @@ class Retriever:
 
         Args:
             query: what is looked for, in words.
-            image: a picture: a path, a URL, its bytes, or a PIL image.
+            image: a picture: a path, a URL, its bytes, or a PIL image; or a list of them, whose
+                mean is looked for.
             like: the ``id`` of a hit, to find more like it.
             k: most hits to return.
             modality: "text" for passages only, "image" for pictures only.
@@ -84,14 +87,16 @@ class Retriever:
             UsageError: nothing to search for, a picture that cannot be opened, an item that is
                 not there, or an argument out of its range.
             IndexMismatch: the index's encoder is not the one that made it any more.
+            ModelError: the encoder or the reranker's model cannot be loaded, or fails.
+            PromptTooLong: the query does not fit the reranker's model.
         """
         _check(k, modality, diversity)
         where = parse_filter(filter) if filter else None
-        if like is not None:
-            asked = self.like(like)
-        else:
-            asked = self.query(query, [image] if image is not None else [])
-        ranked = self.rank(asked, k, where, diversity)
+        pictures = _listed(image)
+        if like is not None and (query or pictures):
+            raise UsageError("an item is looked for by itself", "Leave out the text and pictures.")
+        asked = self.like(like) if like is not None else self.query(query, pictures)
+        ranked = self.rank(asked, _MORE * k, where, diversity, judge=modality != "image")
         return _chosen(ranked, k, modality)
 
     def search_many(
@@ -106,7 +111,8 @@ class Retriever:
         _check(k, modality, 0.0)
         where = parse_filter(filter) if filter else None
         asked = self._text_queries(queries)
-        return [_chosen(ranked, k, modality) for ranked in self.rank_many(asked, k, where)]
+        found = self.rank_many(asked, _MORE * k, where, judge=modality != "image")
+        return [_chosen(ranked, k, modality) for ranked in found]
 
     def query(self, text: str | None, pictures: Sequence[PictureSource] = ()) -> Query:
         """Encode what is looked for; several pictures become their mean.
@@ -131,10 +137,11 @@ class Retriever:
 
     def _with_name(self, query: Query) -> Query:
         best = self.rank(Query(None, {"image": query.vectors["image"]}), 1).images
-        if not best or best[0].score < KNOWN_PICTURE:
+        if not best or not _is_known(best[0]):
             return query
         known = best[0]
-        said = dict.fromkeys(filter(None, (query.text, _name_of(known), known.text)))
+        # The question comes last: a text that is too long for the encoder keeps its end.
+        said = dict.fromkeys(filter(None, (_name_of(known), known.text, query.text)))
         if not [part for part in said if part != query.text]:
             return replace(query, known=known)
         text = " ".join(said)
@@ -173,15 +180,30 @@ class Retriever:
         return Query(None, {row.modality: vector}, number)
 
     def rank(
-        self, query: Query, k: int, where: Where | None = None, diversity: float = 0.0
+        self,
+        query: Query,
+        k: int,
+        where: Where | None = None,
+        diversity: float = 0.0,
+        judge: bool = True,
     ) -> Ranked:
-        """Hits of each modality for an encoded query, at most ``k`` (at least 1) each."""
-        return self.rank_many([query], k, where, diversity)[0]
+        """Hits of each modality for an encoded query, at most ``k`` (at least 1) each.
+
+        Passages are as they were cut: a small model that is given long ones takes a neighbour's
+        value for the one that was asked for.
+        """
+        return self.rank_many([query], k, where, diversity, judge)[0]
 
     def rank_many(
-        self, queries: Sequence[Query], k: int, where: Where | None = None, diversity: float = 0.0
+        self,
+        queries: Sequence[Query],
+        k: int,
+        where: Where | None = None,
+        diversity: float = 0.0,
+        judge: bool = True,
     ) -> list[Ranked]:
-        """``rank`` for several queries, from one generation and with one search of the vectors."""
+        """``rank`` for several queries, from one generation and with one search of the vectors;
+        ``judge``: use the reranker, if there is one."""
         with self.index.reading() as view:
             named = [query.by_name or query for query in queries]
             searches = {m: Search(self.index, view, m, where) for m in MODALITIES}
@@ -189,7 +211,7 @@ class Retriever:
             images = self._found(searches["image"], queries, k, diversity)
         pairs = zip(queries, passages, images, strict=True)
         return [
-            Ranked(self._judged(q, texts), pictures, view.generation)
+            Ranked(self._judged(q, texts) if judge else texts, pictures, view.generation)
             for q, texts, pictures in pairs
         ]
 
@@ -202,13 +224,19 @@ class Retriever:
             best = diverse(search.candidates(query, wanted, near), 2 * k + 8, diversity)
             items = self.index.items((c.id for c in best), search.where or EVERY)
             found = fold([(to_hit(items[c.id], c), c) for c in best if c.id in items])
-            hits.append(join([hit for hit, _ in found])[:k])
+            hits.append([hit for hit, _ in found][:k])
         return hits
 
     def _judged(self, query: Query, hits: list[Hit]) -> list[Hit]:
         if self.reranker is None or not query.text:
             return hits
         return self.reranker.reranked(query.text, hits)
+
+
+def _listed(image: PictureSource | Sequence[PictureSource] | None) -> list[PictureSource]:
+    if image is None:
+        return []
+    return list(image) if isinstance(image, (list, tuple)) else [image]  # type: ignore[list-item]
 
 
 def _check(k: int, modality: str, diversity: float) -> None:
@@ -221,11 +249,16 @@ def _check(k: int, modality: str, diversity: float) -> None:
 
 
 def _chosen(ranked: Ranked, k: int, modality: str) -> list[Hit]:
+    passages, images = join(ranked.passages)[:k], ranked.images[:k]
     if modality == "text":
-        return ranked.passages
+        return passages
     if modality == "image":
-        return ranked.images
-    return merge(ranked.passages, ranked.images, k)
+        return images
+    return merge(passages, images, k)
+
+
+def _is_known(hit: Hit) -> bool:
+    return hit.score >= KNOWN_PICTURE or hit.scores["image"] >= SAME_PICTURE
 
 
 def _name_of(hit: Hit) -> str:

@@ -115,7 +115,7 @@ _NOTHING = Shared(0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One generation of an index, searched for one query in one modality."""
+    """One generation of an index, searched in one modality."""
 
     index: Index
     view: View

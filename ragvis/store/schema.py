@@ -4,8 +4,14 @@ from __future__ import annotations
 
 FORMAT = 3
 
-# What was made in format 2 has no text around its pictures until their files are read again.
+# Files of format 2 with pictures inside lack the text around these: they look changed from now on,
+# so that the next run reads them again. Their vectors are found again by what they are of.
 FROM_2 = """
+UPDATE file SET size = -1 WHERE document_id IN (
+    SELECT document_id FROM item WHERE modality = 'image' INTERSECT
+    SELECT id FROM document WHERE content NOT LIKE '%:picture');
+UPDATE document SET content = 'old:' || content
+    WHERE id IN (SELECT document_id FROM file WHERE size = -1);
 DROP TRIGGER item_added; DROP TRIGGER item_renamed; DROP TRIGGER item_dropped;
 DROP TABLE item_words;
 ALTER TABLE item ADD COLUMN near TEXT NOT NULL DEFAULT '';

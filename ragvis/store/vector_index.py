@@ -90,7 +90,7 @@ class VectorIndex:
         found: dict[int, Vectors] = {}
         for i in range(len(self._parts)):
             found |= self._of(i, lambda part: _held(part, ids))
-        return np.array([found[int(item)] for item in ids], np.float32).reshape(len(ids), -1)
+        return np.array([found[int(item)] for item in ids], np.float32)
 
     def _of(self, i: int, ask: Callable[[Part], Any]) -> Any:
         try:
