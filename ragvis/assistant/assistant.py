@@ -24,7 +24,7 @@ from ragvis.index import picture_of
 from ragvis.media import source as media
 from ragvis.models import registry
 from ragvis.prompts import NOT_FOUND
-from ragvis.retriever import Query, Ranked, Retriever
+from ragvis.retriever import Manner, Query, Ranked, Retriever
 from ragvis.types import LEAST_EVIDENCE, Answer, Hit, Ledger, Tell, silent
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 # misleads (MRAG-Bench: distractor pictures make answers worse than none).
 LEAST_PICTURE = 0.5
 LEAST_BESIDE_THE_BEST = 0.1  # odds of a further picture, as a share of the best one's
+LEAST_BESIDE_A_PICTURE = 0.5  # of a passage, where the question asks for a picture
 LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
 
 
@@ -154,7 +155,8 @@ class Prepared:
             for n, (source, picture) in enumerate(zip(images, asked, strict=True))
         ]
         room = _room(k, sampling)
-        hits = _placeable(ranked, LEAST_BESIDE_A_PHOTO if asked else LEAST_PICTURE)
+        least = LEAST_BESIDE_A_PHOTO if asked else LEAST_PICTURE
+        hits = _placeable(ranked, least, not asked and Manner.of(question).pictures)
         unopened = self._open_pictures(hits, room.images)
         sizes = {name: picture.size for name, picture in self._pictures.items()}
         self.generation = ranked.generation
@@ -315,8 +317,9 @@ def _room(k: int | None, sampling: Sampling) -> Room:
     return Room(answer=sampling.max_new_tokens, passages=max(1, k - k // 3), images=k // 3)
 
 
-def _placeable(ranked: Ranked, least_picture: float) -> list[Hit]:
-    """As ranked: nothing where nothing is relevant; no picture without strong evidence."""
+def _placeable(ranked: Ranked, least_picture: float, wants_pictures: bool) -> list[Hit]:
+    """As ranked: nothing where nothing is relevant; no picture without strong evidence, and no
+    passage without any beside a picture that was asked for."""
     best = max((h.score for h in (*ranked.passages, *ranked.images)), default=0.0)
     if best < LEAST_EVIDENCE:
         return []
@@ -324,7 +327,8 @@ def _placeable(ranked: Ranked, least_picture: float) -> list[Hit]:
     if images:
         least = LEAST_BESIDE_THE_BEST * _odds(images[0].score)
         images = [h for h in images if _odds(h.score) >= least]
-    return [*images, *ranked.passages]
+    least_passage = LEAST_BESIDE_A_PICTURE if images and wants_pictures else 0.0
+    return [*images, *(h for h in ranked.passages if h.score >= least_passage)]
 
 
 def _odds(score: float) -> float:

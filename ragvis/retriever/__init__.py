@@ -2,6 +2,6 @@
 
 from ragvis.retriever.fusion import merge
 from ragvis.retriever.retriever import Ranked, Retriever
-from ragvis.retriever.scoring import Query
+from ragvis.retriever.scoring import Manner, Query
 
-__all__ = ["Query", "Ranked", "Retriever", "merge"]
+__all__ = ["Manner", "Query", "Ranked", "Retriever", "merge"]
