@@ -60,12 +60,11 @@ def test_reranking_orders_by_what_the_model_would_answer(
 ) -> None:
     index = ragvis.Index.open(demo_index)
     question = "What is the capital of Kenya?"
-    plain = ragvis.Retriever(index).search(question, k=6, modality="text")
-    judged = ragvis.Retriever(index, Reranker(pocket_generator, depth=4)).search(
-        question, k=6, modality="text"
-    )
-    assert {h.id for h in judged} == {h.id for h in plain}
-    assert [h.id for h in judged[4:]] == [h.id for h in plain[4:]]
+    plain, judging = ragvis.Retriever(index), ragvis.Retriever(index, Reranker(pocket_generator, 4))
+    query = plain.query(question)
+    before, judged = plain.rank(query, 6).passages, judging.rank(query, 6).passages
+    assert {h.id for h in judged} == {h.id for h in before}
+    assert [h.id for h in judged[4:]] == [h.id for h in before[4:]]
     assert sum("answers" in h.scores for h in judged) == 4
     assert judged[0].name == "country-kenya.md" and judged[0].scores["answers"] > 0.5
     scores = [h.score for h in judged[:4]]
