@@ -138,7 +138,7 @@ def fit(x: Any, y: Any) -> Any:
 
 
 def quality(x: Any, y: Any, weights: Any) -> str:
-    """Log loss beside that of the base rate, and the largest gap of a reliability diagram."""
+    """Log loss beside that of the base rate, and a reliability diagram in five bins."""
     p = np.clip(1 / (1 + np.exp(-x @ weights)), 1e-9, 1 - 1e-9)
     loss = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
     base = y.mean()

@@ -60,7 +60,7 @@ def _about(report: Report) -> str:
 def _table(report: Report) -> str:
     rows = "".join(
         f"<tr><td>{escape(name)}<td>{m.value:.3f}<td>{m.low:.3f} to {m.high:.3f}<td>{m.n}"
-        for name, m in sorted(report.measures.items(), key=lambda i: ("." in i[0], i[0]))
+        for name, m in report.ordered()
     )
     return f"<table><tr><th>measure<th>mean<th>95 % interval<th>n{rows}</table>"
 

@@ -51,17 +51,18 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of ``ragvis eval``."""
-        measures = {n: {k: _short(v) for k, v in asdict(m).items()} for n, m in self._sorted()}
+        measures = {n: {k: _short(v) for k, v in asdict(m).items()} for n, m in self.ordered()}
         head = {"schema_version": SCHEMA_VERSION, **self.about, "measures": measures}
         return {**head, "rows": self.rows}
 
-    def _sorted(self) -> list[tuple[str, Measure]]:
+    def ordered(self) -> list[tuple[str, Measure]]:
+        """The measures as they are shown: those over all questions first."""
         return sorted(self.measures.items(), key=lambda item: ("." in item[0], item[0]))
 
     def lines(self) -> list[str]:
         """A table for a terminal."""
         lines = [f"{'':28}{'mean':>8}   95 % interval      n"]
-        for name, m in self._sorted():
+        for name, m in self.ordered():
             lines.append(f"{name:28}{m.value:8.3f}   {m.low:.3f} to {m.high:.3f}{m.n:7}")
         return lines
 

@@ -17,7 +17,7 @@ from ragvis.evaluation.measures import (
 )
 from ragvis.evaluation.questions import Question
 from ragvis.evaluation.report import Report
-from ragvis.types import Hit
+from ragvis.types import MODALITIES, Hit
 
 if TYPE_CHECKING:
     from ragvis.assistant import Assistant
@@ -63,32 +63,48 @@ def _searched(retriever: Retriever, question: Question) -> dict[str, Any]:
     hits = retriever.search(question.text, image=image, k=DEPTH)
     spent = time.perf_counter() - started
     values: dict[str, float] = {"search_s": spent}
-    ranks = ranks_of(hits, question.relevant)
     if question.answerable:
-        values |= finding(ranks)
-        for modality in ("text", "image"):
-            own = [i for i, t in enumerate(question.relevant) if t.modality == modality]
-            if own:
-                found = finding([ranks[i] for i in own])
-                values |= {f"{modality}.{name}": value for name, value in found.items()}
-                if modality == "image":
-                    pictures = retriever.search(question.text, image=image, k=5, modality="image")
-                    alone = recall(ranks_of(pictures, [question.relevant[i] for i in own]), 5)
-                    values["starvation_gap@5"] = found["recall@5"] - alone
+        values |= finding(
+            question,
+            hits,
+            lambda: retriever.search(question.text, image=image, k=5, modality="image"),
+        )
     return {
         "id": question.id,
         "question": question.text,
         "answerable": question.answerable,
         "relevant": [asdict(t) for t in question.relevant],
-        "ranks": ranks,
+        "ranks": ranks_of(hits, question.relevant),
         "best": max((h.score for h in hits), default=0.0),
         "hits": [_brief(hit) for hit in hits],
         "values": values,
     }
 
 
-def finding(ranks: Sequence[int | None]) -> dict[str, float]:
-    """The measures of where the relevant items were found."""
+def finding(
+    question: Question, hits: Sequence[Hit], pictures: Callable[[], Sequence[Hit]]
+) -> dict[str, float]:
+    """The measures of where an answerable question's relevant items were found, overall and by
+    modality.
+
+    Args:
+        hits: of the mixed search.
+        pictures: searches for pictures alone; called where one is wanted.
+    """
+    ranks = ranks_of(hits, question.relevant)
+    values = _of_ranks(ranks)
+    for modality in MODALITIES:
+        own = [i for i, t in enumerate(question.relevant) if t.modality == modality]
+        if own:
+            found = _of_ranks([ranks[i] for i in own])
+            values |= {f"{modality}.{name}": value for name, value in found.items()}
+            if modality == "image":
+                alone = ranks_of(pictures()[:5], [question.relevant[i] for i in own])
+                values["starvation_gap@5"] = found["recall@5"] - recall(alone, 5)
+    return values
+
+
+def _of_ranks(ranks: Sequence[int | None]) -> dict[str, float]:
     recalls = {f"recall@{k}": recall(ranks, k) for k in _RECALLS}
     return {**recalls, "mrr": reciprocal_rank(ranks), "ndcg@10": ndcg(ranks, DEPTH)}
 

@@ -136,7 +136,9 @@ class Retriever:
         return self._with_name(query) if len(pictures) == 1 else query
 
     def _with_name(self, query: Query) -> Query:
-        best = self.rank(Query(None, {"image": query.vectors["image"]}), 1).images
+        photo = Query(None, {"image": query.vectors["image"]})
+        with self.index.reading() as view:
+            best = self._found(Search(self.index, view, "image"), [photo], 1, 0.0)[0]
         if not best or not _is_known(best[0]):
             return query
         known = best[0]

@@ -183,7 +183,7 @@ class _Alive:
         if len(gone):
             self._bits = np.ones(len(ids), bool)
             self._bits[gone] = False
-            self._whole = _Selector(self._bits)
+            self._whole = _selector(self._bits)
 
     def mask(self, places: Ids) -> NDArray[np.bool_]:
         """Whether the rows at some places live."""
@@ -192,20 +192,19 @@ class _Alive:
     def selector(self, among: Ids | None) -> Any:
         """Of what lives, and is among some items; None where that is everything."""
         if among is None:
-            return None if self._whole is None else self._whole.own
+            return self._whole
         places = places_of(self._ids, among)
         bits = np.zeros(len(self._ids), bool)
         bits[places[places >= 0]] = True
-        return _Selector(bits if self._bits is None else bits & self._bits).own
+        return _selector(bits if self._bits is None else bits & self._bits)
 
 
-class _Selector:
-    """FAISS' selector by a bitmap, which FAISS does not copy."""
-
-    def __init__(self, bits: NDArray[np.bool_]) -> None:
-        self._bitmap = np.packbits(bits, bitorder="little")
-        self.own = require("faiss").IDSelectorBitmap(self._bitmap)
-        self.own.bitmap_kept = self._bitmap
+def _selector(bits: NDArray[np.bool_]) -> Any:
+    """FAISS' selector by a bitmap, which it does not copy: the two are kept together."""
+    bitmap = np.packbits(bits, bitorder="little")
+    selector = require("faiss").IDSelectorBitmap(bitmap)
+    selector.bitmap_kept = bitmap
+    return selector
 
 
 # --- inverted files -----------------------------------------------------------------------

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from ragvis import Hit, Index
 from ragvis.evaluation import Measure, Question
-from ragvis.evaluation.measures import ranks_of, recall
 from ragvis.evaluation.run import finding
-from ragvis.types import MODALITIES
 
 EVALSET = Path(__file__).resolve().parents[2] / "tests" / "evalset"
 HALVES = ("tune", "test")
+SHOWN = ("mrr", "ndcg@10", "recall@5", "text.recall@5", "image.recall@5", "starvation_gap@5")
 Values = dict[str, dict[str, list[float]]]  # by system and measure
 
 
@@ -30,18 +29,9 @@ def opened(folder: str | None) -> Iterator[Index]:
 
 
 def measured(question: Question, hits: Sequence[Hit], images: Sequence[Hit]) -> dict[str, float]:
-    """The measures of one question, from its mixed and its pictures-only hits."""
-    ranks = ranks_of(hits[:10], question.relevant)
-    found = {name: finding(ranks)[name] for name in ("mrr", "ndcg@10", "recall@5")}
-    for modality in MODALITIES:
-        own = [r for r, t in zip(ranks, question.relevant, strict=True) if t.modality == modality]
-        if own:
-            found[f"{modality}.recall@5"] = recall(own, 5)
-    wanted = [t for t in question.relevant if t.modality == "image"]
-    if wanted:
-        alone = recall(ranks_of(images[:5], wanted), 5)
-        found["gap@5"] = found["image.recall@5"] - alone
-    return found
+    """The measures of one question that are shown, from its mixed and its pictures-only hits."""
+    found = finding(question, hits[:10], lambda: images)
+    return {name: found[name] for name in SHOWN if name in found}
 
 
 def show(half: str, values: Values) -> None:
