@@ -45,7 +45,9 @@ def _doubles(ranks: Ranks) -> int:
 
 def normalised(text: str) -> str:
     """Lower case, no accents, no punctuation, no commas within numbers, no articles."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = text
+    for _ in range(2):  # what is decomposed may have capitals of its own: a bold letter has
+        plain = unicodedata.normalize("NFKD", plain.casefold())
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     plain = re.sub(r"(?<=\d)[,\u202f\u00a0](?=\d{3})", "", plain)
     words = re.findall(r"\d+(?:\.\d+)+|\w+", plain)
