@@ -7,6 +7,7 @@ GROUNDED_SYSTEM = (
     "If the sources do not contain the answer, reply exactly: Not found in the sources."
 )
 NOT_FOUND = "Not found in the sources."
+DOES_IT_SAY = 'Does the source say that "{}" Answer yes or no.'
 
 # What pocket's language model was trained with where there are no sources.
 POCKET_CHAT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"

@@ -101,6 +101,19 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Support:
+    """How far a sentence of an answer, at [start, end), is borne out by the sources it cites.
+
+    ``score`` is 0..1; ``supported`` says whether it is enough.
+    """
+
+    start: int
+    end: int
+    score: float
+    supported: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """A source that did not fit, with the tokens it would have taken."""
 
@@ -160,6 +173,7 @@ class Answer:
     prompt: str = ""
     usage: dict[str, int] = field(default_factory=dict)
     timing_s: dict[str, float] = field(default_factory=dict)
+    support: tuple[Support, ...] | None = None  # of each sentence, where that was asked for
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of the contract (schema_version 1)."""
@@ -174,6 +188,7 @@ class Answer:
             "model": asdict(self.model),
             "index": asdict(self.index) if self.index else None,
             "usage": self.usage,
+            "support": None if self.support is None else [asdict(s) for s in self.support],
             "timing_s": {k: round(v, 4) for k, v in self.timing_s.items()},
         }
 

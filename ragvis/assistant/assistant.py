@@ -25,7 +25,7 @@ from ragvis.media import source as media
 from ragvis.models import registry
 from ragvis.prompts import NOT_FOUND
 from ragvis.retriever import Manner, Query, Ranked, Retriever
-from ragvis.types import LEAST_EVIDENCE, Answer, Hit, Ledger, Tell, silent
+from ragvis.types import LEAST_EVIDENCE, Answer, Hit, Ledger, Support, Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.generator.llava import LlavaGenerator
@@ -92,6 +92,7 @@ class Assistant:
         *,
         k: int | None = None,
         sampling: Sampling | None = None,
+        verify: bool = False,
     ) -> Answer:
         """Answer a question.
 
@@ -100,13 +101,14 @@ class Assistant:
             images: pictures that belong to the question: paths, URLs, bytes or PIL images.
             k: most sources to place; None places 4 passages and 2 pictures.
             sampling: how the answer is drawn; None is greedy.
+            verify: check each sentence against the sources it cites (``Answer.support``).
 
         Raises:
             UsageError: an empty question, or a picture that cannot be opened.
             PromptTooLong: the question does not fit the model.
             ModelError: the model cannot be loaded or fails.
         """
-        stream = self.stream(question, images, k=k, sampling=sampling)
+        stream = self.stream(question, images, k=k, sampling=sampling, verify=verify)
         for _ in stream:
             pass
         return stream.answer
@@ -118,9 +120,10 @@ class Assistant:
         *,
         k: int | None = None,
         sampling: Sampling | None = None,
+        verify: bool = False,
     ) -> AnswerStream:
         """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
-        return AnswerStream(self, question, images, k, sampling or Sampling())
+        return AnswerStream(self, question, images, k, sampling or Sampling(), verify)
 
     def prepare(
         self, question: str, images: Sequence[PictureSource], k: int | None, sampling: Sampling
@@ -173,9 +176,10 @@ class Prepared:
         return bool(self.composed.sources)
 
     @property
-    def pictures(self) -> list[Picture]:
-        """The pictures of the prompt, in the order of its ``<image>`` tokens."""
-        return [self._pictures[s.hit.id] for s in self.composed.pixel_sources]
+    def pictures(self) -> dict[str, Picture]:
+        """The pictures of the prompt by the ids of their hits, in the order of its ``<image>``
+        tokens."""
+        return {s.hit.id: self._pictures[s.hit.id] for s in self.composed.pixel_sources}
 
     def _retrieve(
         self, question: str, pictures: Sequence[Picture], k: int | None
@@ -236,8 +240,10 @@ class AnswerStream:
         images: Sequence[PictureSource],
         k: int | None,
         sampling: Sampling,
+        verify: bool,
     ) -> None:
         self._assistant = assistant
+        self._verify = verify
         self._question = question
         self._started = time.perf_counter()
         self._sampling = sampling
@@ -275,7 +281,8 @@ class AnswerStream:
             return
         composed, generator = self.prepared.composed, self._assistant.generator
         checked = CitationFilter({s.n for s in composed.sources})
-        for piece in generator.stream(composed.prompt, self.prepared.pictures, self._sampling):
+        pictures = list(self.prepared.pictures.values())
+        for piece in generator.stream(composed.prompt, pictures, self._sampling):
             if ready := checked.feed(piece):
                 yield ready
         yield checked.finish()
@@ -287,6 +294,7 @@ class AnswerStream:
         prepared, assistant = self.prepared, self._assistant
         asked = prepared.has_evidence
         usage = assistant.generator.usage if asked else Usage()
+        support = self._support(text) if self._verify and not abstained else None
         index = assistant.retriever.index.info()
         now = time.perf_counter() - self._started
         return Answer(
@@ -301,7 +309,15 @@ class AnswerStream:
             prompt=prepared.composed.prompt if asked else "",
             usage=asdict(usage),
             timing_s={**prepared.timing, "first_token": self._first, "total": now},
+            support=support,
         )
+
+    def _support(self, text: str) -> tuple[Support, ...]:
+        from ragvis.assistant.verify import Verifier
+
+        prepared = self.prepared
+        verifier = Verifier(self._assistant.generator)
+        return verifier.check(self._question, text, prepared.composed.sources, prepared.pictures)
 
 
 def _unused(ledger: Ledger) -> Ledger:

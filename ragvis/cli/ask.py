@@ -70,6 +70,9 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "-k", type=click.IntRange(1, 100), help="Most sources.  [default: 4 passages, 2 pictures]"
 )
+@click.option(
+    "--verify", is_flag=True, help="Check each sentence against what it cites, and mark doubts."
+)
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is whole.")
 @click.option("--show-prompt", is_flag=True, help="Also print the exact prompt, on stderr.")
 @index_option
@@ -83,6 +86,7 @@ def command(
     template: str | None,
     options: tuple[tuple[str, str], ...],
     k: int | None,
+    verify: bool,
     no_stream: bool,
     show_prompt: bool,
     index: Path,
@@ -115,7 +119,7 @@ def command(
             engine=engine,
             tell=notice,
         )
-        stream = assistant.stream(question, images, k=k, sampling=sampling)
+        stream = assistant.stream(question, images, k=k, sampling=sampling, verify=verify)
         if show_prompt:
             click.echo(shown(stream.prepared.composed.prompt, keep_lines=True), err=True)
         answer = _read(stream, quietly=as_json or no_stream)
@@ -129,7 +133,17 @@ def _print(answer: Answer, as_json: bool, whole: bool) -> None:
         return
     if whole:
         click.echo(shown(answer.text, keep_lines=True))
+    _print_doubts(answer)
     _print_sources(answer)
+
+
+def _print_doubts(answer: Answer) -> None:
+    doubted = [s for s in answer.support or () if not s.supported]
+    for one in doubted:
+        said = shown(answer.text[one.start : one.end])
+        click.echo(f"\nUnsupported: “{said}” The sources cited may not say this ({one.score:.2f}).")
+    if answer.support and not doubted:
+        click.echo("checked: what is cited bears the answer out", err=True)
 
 
 def _read(stream: AnswerStream, quietly: bool) -> Answer:

@@ -21,6 +21,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command("eval")
 @click.argument("file", required=False, type=FILE)
 @click.option("--answers", is_flag=True, help="Also ask the model, and judge what it says.")
+@click.option("--verify", is_flag=True, help="With --answers: also check what they cite.")
 @click.option(
     "--rerank",
     type=click.IntRange(1, 100),
@@ -41,6 +42,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 def command(
     file: Path | None,
     answers: bool,
+    verify: bool,
     rerank: int | None,
     page: Path | None,
     compare: tuple[Path, Path] | None,
@@ -68,7 +70,7 @@ def command(
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.")
     chosen = {"lora": lora, "quantize": quantize, "template": template}
-    report = _run(file, index, model, chosen, dict(options), answers, rerank)
+    report = _run(file, index, model, chosen, dict(options), answers, rerank, verify)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -85,6 +87,7 @@ def _run(
     options: dict[str, str],
     answers: bool,
     rerank: int | None,
+    verify: bool,
 ) -> Report:
     from ragvis.assistant import Assistant
     from ragvis.evaluation import evaluate, read_questions
@@ -101,7 +104,8 @@ def _run(
         assistant = Assistant(retriever, model, **chosen, engine=engine, tell=notice)
         if rerank:
             retriever.reranker = Reranker(assistant.generator, rerank)
-        return evaluate(retriever, questions, assistant if answers else None, show, sampling)
+        asked = assistant if answers else None
+        return evaluate(retriever, questions, asked, show, sampling, verify)
 
 
 def _compare(files: tuple[Path, Path], as_json: bool) -> None:

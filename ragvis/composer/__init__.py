@@ -10,6 +10,7 @@ from ragvis.composer.compose import (
     mark_cited,
 )
 from ragvis.composer.neutral import neutral
+from ragvis.composer.sentences import sentences
 
 __all__ = [
     "Attachment",
@@ -21,4 +22,5 @@ __all__ = [
     "find_citations",
     "mark_cited",
     "neutral",
+    "sentences",
 ]

@@ -35,6 +35,7 @@ def evaluate(
     assistant: Assistant | None = None,
     on_question: OnQuestion = lambda *_: None,
     sampling: Sampling | None = None,
+    verify: bool = False,
 ) -> Report:
     """Search, and with an assistant answer, every question.
 
@@ -47,7 +48,7 @@ def evaluate(
         on_question(done, len(questions), question.id)
         row = _searched(retriever, question)
         if assistant is not None:
-            _answer(assistant, question, row, sampling)
+            _answer(assistant, question, row, sampling, verify)
         rows.append(row)
     on_question(len(questions), len(questions), "")
     about: dict[str, Any] = {"index": asdict(retriever.index.info())}
@@ -115,10 +116,14 @@ def _brief(hit: Hit) -> dict[str, Any]:
 
 
 def _answer(
-    assistant: Assistant, question: Question, row: dict[str, Any], sampling: Sampling | None
+    assistant: Assistant,
+    question: Question,
+    row: dict[str, Any],
+    sampling: Sampling | None,
+    verify: bool,
 ) -> None:
     """Ask, and add what was said and what it is worth to the row."""
-    answer = assistant.ask(question.text, question.images, sampling=sampling)
+    answer = assistant.ask(question.text, question.images, sampling=sampling, verify=verify)
     values = row["values"]
     values["answers.seconds"] = answer.timing_s["total"] - answer.timing_s["load"]
     if question.answerable:
@@ -131,6 +136,15 @@ def _answer(
             values["answers.match"] = float(is_match(answer.text, question.answers))
     else:
         values["answers.false_answer"] = float(not answer.abstained)
+    if answer.support is not None:
+        marked = not all(s.supported for s in answer.support)
+        values[f"answers.marked_{_rightness(question, values)}"] = float(marked)
     cited = [s.hit.path for s in answer.sources if s.cited]
     asked = bool(answer.ledger.total)  # the model, and not only the index
     row |= {"answer": answer.text, "cited": cited, "model_asked": asked}
+
+
+def _rightness(question: Question, values: dict[str, float]) -> str:
+    """Of an answer that was given: by what it says where that is known, else by what it cites."""
+    judged = "match" if question.answers else "citation_recall"
+    return "right" if values.get(f"answers.{judged}", 0.0) > 0 else "wrong"
