@@ -145,7 +145,9 @@ def test_our_decoder_writes_what_generate_writes(
     expected = model._generate(inputs, sampling).tolist()
     decoder = Decoder(model._model)
     for _ in range(2):  # the second time with a used cache
-        tokens = decoder.tokens(inputs, sampling, model._image_token, model._ends())
+        pictures = model._features.of(inputs)
+        ids = inputs["input_ids"]
+        tokens = decoder.tokens(ids, pictures, sampling, model._image_token, model._ends())
         written = list(tokens)
         assert written == expected[: len(written)]
         assert len(written) == 12 or expected[len(written)] in model._ends()

@@ -7,7 +7,7 @@ and replayed. On the CPU the same step runs as it is, which is how it is tested.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +20,10 @@ from transformers.generation import (
     TopPLogitsWarper,
 )
 
+from ragvis.generator.reuse import Begun, as_outputs, from_position
+
 if TYPE_CHECKING:
+    from ragvis.generator.reuse import Pictured
     from ragvis.generator.sampling import Sampling
 
 _BUCKET = 1024  # tokens; a cache is a multiple of it, so that few lengths are ever captured
@@ -33,22 +36,30 @@ class Decoder:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._steps: dict[int, _Step] = {}
+        self.reused = 0  # tokens of the last prompt that were known from the one before it
 
     @torch.inference_mode()
-    def tokens(self, inputs: Any, sampling: Sampling, banned: int, ends: set[int]) -> Iterator[int]:
+    def tokens(
+        self,
+        ids: torch.Tensor,
+        pictures: Sequence[Pictured],
+        sampling: Sampling,
+        image_token: int,
+        ends: set[int],
+    ) -> Iterator[int]:
         """New token ids until one of ``ends`` (not yielded) or ``max_new_tokens``.
 
         Args:
-            inputs: ``input_ids`` (1, n) and whatever pictures the processor made.
+            ids: the prompt, (1, n).
+            pictures: encoded, in the order of their tokens.
             sampling: greedy or drawn; beams are not for this decoder.
-            banned: the image token, which is never written.
+            image_token: stands for pieces of pictures, and is never written.
             ends: end-of-text ids.
         """
-        ids = inputs["input_ids"]
         needed = ids.shape[1] + sampling.max_new_tokens
         step = self._step(-(-needed // _BUCKET) * _BUCKET)
-        pick = _Pick(sampling, banned, ids)
-        logits = step.prefill(inputs)
+        pick = _Pick(sampling, image_token, ids)
+        logits, self.reused = step.prefill(ids, pictures, image_token)
         for _ in range(sampling.max_new_tokens):
             token = pick(logits)
             if int(token) in ends:
@@ -75,18 +86,38 @@ class _Step:
         self._position = torch.zeros((1, 1), dtype=torch.long, device=device)
         self._logits: torch.Tensor | None = None  # (vocabulary,)
         self._graph: Any = None
+        self._begun = Begun()
 
-    def prefill(self, inputs: Any) -> torch.Tensor:
-        """Logits (vocabulary,) after the prompt."""
-        self._cache.reset()
-        out = self._model(**inputs, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-        self._position.fill_(inputs["input_ids"].shape[1])
+    def prefill(
+        self, ids: torch.Tensor, pictures: Sequence[Pictured], image_token: int
+    ) -> tuple[torch.Tensor, int]:
+        """Logits (vocabulary,) after the prompt (1, n), and how many of its tokens were known."""
+        listed = ids[0].tolist()
+        known = self._begun.shared(listed, pictures, image_token)
+        if any(layer.is_sliding for layer in self._cache.layers):
+            known = 0  # what has left a sliding window cannot be had back
+        self._begun = Begun(listed[:known], pictures)
+        if known:
+            self._rewind(known)
+        else:
+            self._cache.reset()
+        new = as_outputs(from_position(known, listed, pictures, image_token), ids.device)
+        out = self._model(
+            input_ids=ids[:, known:],
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **new,
+        )
+        self._position.fill_(len(listed))
+        self._begun = Begun(listed, pictures)
         logits: torch.Tensor = out.logits[0, -1]
-        return logits
+        return logits, known
 
     def advance(self, token: torch.Tensor) -> torch.Tensor:
         """Logits (vocabulary,) after ``token`` (one id)."""
         self._token.copy_(token.view(1, 1))
+        self._begun.ids.append(int(token))
         if self._token.is_cuda:
             if self._graph is None:
                 self._capture()
@@ -113,7 +144,7 @@ class _Step:
 
     def _capture(self) -> None:
         """Warm up on another stream, as CUDA graphs want, then take those steps back."""
-        start = self._position.clone()
+        start = int(self._position)
         side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -125,10 +156,10 @@ class _Step:
         with torch.cuda.graph(self._graph):
             self._run()
 
-    def _rewind(self, position: torch.Tensor) -> None:
-        self._position.copy_(position)
+    def _rewind(self, position: int) -> None:
+        self._position.fill_(position)
         for layer in self._cache.layers:
-            layer.cumulative_length.copy_(position.view(()))
+            layer.cumulative_length.fill_(position)
 
 
 class _Pick:

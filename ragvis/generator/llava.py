@@ -15,6 +15,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     BitsAndBytesConfig,
+    DynamicCache,
     StoppingCriteria,
     TextIteratorStreamer,
 )
@@ -27,11 +28,13 @@ from ragvis.errors import ModelError, RagvisError, UsageError
 from ragvis.generator import int8, processors
 from ragvis.generator.decode import Decoder
 from ragvis.generator.families import Family, family_of
+from ragvis.generator.reuse import LastPrompt, PictureFeatures, as_outputs, from_position
 from ragvis.generator.sampling import Sampling, Usage
 from ragvis.models import hub, registry
 from ragvis.types import ModelInfo
 
 if TYPE_CHECKING:
+    from ragvis.generator.reuse import Pictured
     from ragvis.media.images import Picture
 
 QUANTIZATIONS = ("8bit", "4bit", "none")
@@ -54,6 +57,8 @@ class LlavaGenerator:
         # int8 weights are ours to decode with; everything else goes through `generate`
         self._decoder = Decoder(model) if info.engine == INT8 else None
         self._image_token = int(processor.image_token_id)
+        self._features = PictureFeatures(model)
+        self._last = LastPrompt()
         # SmolLM2's and Qwen's prompts spell their first token out; Llama's tokenizer adds it.
         style = conversation.find_template(family.template).style
         self._add_special = style != "chatml"
@@ -138,9 +143,11 @@ class LlavaGenerator:
         prompt, written = self.usage.prompt_tokens, 0
         text = DecodeStream(skip_special_tokens=True)
         with failing():
-            for token in self._decoder.tokens(inputs, sampling, self._image_token, self._ends()):
+            pictures = self._features.of(inputs)
+            ids, token_of = inputs["input_ids"], self._image_token
+            for token in self._decoder.tokens(ids, pictures, sampling, token_of, self._ends()):
                 written += 1
-                self.usage = Usage(prompt, written)
+                self.usage = Usage(prompt, written, self._decoder.reused)
                 if piece := text.step(self._tokenizer.backend_tokenizer, token):
                     yield piece
 
@@ -196,16 +203,34 @@ class LlavaGenerator:
         stops = list(conversation.find_template(self.family.template).stop)
         if stops:
             more |= {"stop_strings": stops, "tokenizer": self._tokenizer}
+        pictures = self._features.of(inputs)
+        ids = inputs["input_ids"]
+        cache, known = self._begin(ids[0].tolist(), pictures, sampling)
+        new_pictures = from_position(known, ids[0].tolist(), pictures, self._image_token)
         out = self._model.generate(
-            **inputs,
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            past_key_values=cache,
+            **as_outputs(new_pictures, ids.device),
             **sampling.to_generate(),
             **more,
             suppress_tokens=[self._image_token],
             pad_token_id=self._tokenizer.pad_token_id or min(self._ends(), default=0),
         )
-        new: torch.Tensor = out[0, inputs["input_ids"].shape[1] :]
-        self.usage = Usage(self.usage.prompt_tokens, len(new))
+        if cache is not None:
+            self._last.keep(cache, out[0].tolist(), pictures)
+        new: torch.Tensor = out[0, ids.shape[1] :]
+        self.usage = Usage(ids.shape[1], len(new), known)
         return new
+
+    def _begin(
+        self, ids: list[int], pictures: list[Pictured], sampling: Sampling
+    ) -> tuple[DynamicCache | None, int]:
+        """A cache, and the tokens that it holds already. Beams make one of their own shape."""
+        if sampling.num_beams > 1:
+            return None, 0
+        cache, known = self._last.take(ids, pictures, self._image_token)
+        return cache or DynamicCache(config=self._model.config.get_text_config()), known
 
     def _ends(self) -> set[int]:
         """Ids that end an answer."""

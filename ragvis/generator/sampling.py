@@ -73,6 +73,7 @@ class Usage:
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reused_tokens: int = 0  # of the prompt, known from the one before it
 
 
 _WHOLE = {"max_new_tokens", "top_k", "num_beams", "seed"}
