@@ -26,6 +26,12 @@ def cache_dir() -> Path:
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("ragvis", False))
 
 
+def state_dir() -> Path:
+    """The folder for what ragvis remembers of its use (``RAGVIS_STATE`` overrides it)."""
+    chosen = os.environ.get("RAGVIS_STATE")
+    return Path(chosen) if chosen else Path(platformdirs.user_state_dir("ragvis", False))
+
+
 def user_config_file() -> Path:
     """The user's own settings file, which need not exist."""
     return Path(platformdirs.user_config_dir("ragvis", False)) / "config.toml"

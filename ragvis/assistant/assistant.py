@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragvis import generator as generators
-from ragvis.composer import (
-    Attachment,
-    CitationFilter,
-    Composed,
-    Room,
-    compose,
-    find_citations,
-    mark_cited,
-)
-from ragvis.errors import BadFile, UsageError
+from ragvis.assistant.history import History
+from ragvis.assistant.prepared import Prepared
+from ragvis.composer import CitationFilter, find_citations, mark_cited
+from ragvis.errors import UsageError
 from ragvis.generator.sampling import Sampling, Usage
-from ragvis.index import picture_of
-from ragvis.media import source as media
 from ragvis.models import registry
 from ragvis.prompts import NOT_FOUND
-from ragvis.retriever import Manner, Query, Ranked, Retriever
-from ragvis.types import LEAST_EVIDENCE, Answer, Hit, Ledger, Support, Tell, silent
+from ragvis.retriever import Retriever
+from ragvis.types import Answer, Ledger, Source, Support, Tell, silent
 
 if TYPE_CHECKING:
+    from ragvis.assistant.prepared import PictureSource
     from ragvis.generator.llava import LlavaGenerator
-    from ragvis.media.images import Picture
-
-    PictureSource = str | Path | bytes | Picture
-
-# A retrieved picture goes to the model only on strong evidence: one too many costs a second and
-# misleads (MRAG-Bench: distractor pictures make answers worse than none).
-LEAST_PICTURE = 0.5
-LEAST_BESIDE_THE_BEST = 0.1  # odds of a further picture, as a share of the best one's
-LEAST_BESIDE_A_PICTURE = 0.5  # of a passage, where the question asks for a picture
-LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
 
 
 class Assistant:
@@ -123,111 +105,58 @@ class Assistant:
         verify: bool = False,
     ) -> AnswerStream:
         """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
-        return AnswerStream(self, question, images, k, sampling or Sampling(), verify)
+        return AnswerStream(self, question, images, k, sampling or Sampling(), verify, History())
 
-    def prepare(
-        self, question: str, images: Sequence[PictureSource], k: int | None, sampling: Sampling
-    ) -> Prepared:
-        """Everything up to the prompt. Raises as ``ask``."""
-        return Prepared(self, question, images, k, sampling)
+    def chat(
+        self, *, k: int | None = None, sampling: Sampling | None = None, verify: bool = False
+    ) -> Chat:
+        """A conversation over the index; the arguments are those of ``ask``."""
+        return Chat(self, k, sampling or Sampling(), verify)
 
 
-class Prepared:
-    """A question with its evidence and its prompt."""
+class Chat:
+    """Questions that follow one another, answered from the index.
+
+    A follow-up that leans on what was said before ("and how old is it?") is searched for together
+    with it; sources keep their numbers for the whole conversation; the oldest turns leave the
+    prompt, whole, when it gets too long. An answer that was refused, or that was not read to its
+    end, is not remembered.
+    """
 
     def __init__(
-        self,
-        assistant: Assistant,
-        question: str,
-        images: Sequence[PictureSource],
-        k: int | None,
-        sampling: Sampling,
+        self, assistant: Assistant, k: int | None, sampling: Sampling, verify: bool
     ) -> None:
-        if not question.strip():
-            raise UsageError("the question is empty")
-        started = time.perf_counter()
-        self._retriever = assistant.retriever
-        self._pictures: dict[str, Picture] = {}
-        asked = [media.load_picture(source) for source in images]
-        ranked, known_as = self._retrieve(question, asked, k)
-        retrieved = time.perf_counter()
-        spec = assistant.generator.spec
-        loaded = time.perf_counter()
-        attachments = [
-            self._attach(n, source, picture, known_as)
-            for n, (source, picture) in enumerate(zip(images, asked, strict=True))
-        ]
-        room = _room(k, sampling)
-        least = LEAST_BESIDE_A_PHOTO if asked else LEAST_PICTURE
-        hits = _placeable(ranked, least, not asked and Manner.of(question).pictures)
-        unopened = self._open_pictures(hits, room.images)
-        sizes = {name: picture.size for name, picture in self._pictures.items()}
-        self.generation = ranked.generation
-        self.composed: Composed = compose(question, hits, attachments, sizes, spec, room, unopened)
-        self.timing = {
-            "load": loaded - retrieved,
-            "retrieve": retrieved - started,
-            "compose": time.perf_counter() - loaded,
-        }
+        self._assistant = assistant
+        self._k = k
+        self._sampling = sampling
+        self._verify = verify
+        self._history = History()
+        self.answers: list[Answer] = []  # every answer given, refusals too
 
-    @property
-    def has_evidence(self) -> bool:
-        """Whether there is anything to answer from; without it the model is not asked."""
-        return bool(self.composed.sources)
+    def ask(self, question: str, images: Sequence[PictureSource] = ()) -> Answer:
+        """Ask the next question. Raises as ``Assistant.ask``."""
+        stream = self.stream(question, images)
+        for _ in stream:
+            pass
+        return stream.answer
 
-    @property
-    def pictures(self) -> dict[str, Picture]:
-        """The pictures of the prompt by the ids of their hits, in the order of its ``<image>``
-        tokens."""
-        return {s.hit.id: self._pictures[s.hit.id] for s in self.composed.pixel_sources}
-
-    def _retrieve(
-        self, question: str, pictures: Sequence[Picture], k: int | None
-    ) -> tuple[Ranked, str]:
-        """What is found; and what is known of the indexed picture that the question's own shows.
-
-        A picture that the index knows by name is looked for by that name; another one by its
-        vector. Retrieved pictures are for what the words ask: the photo itself is there already.
-        """
-        most = max(8, k or 0)
-        query = self._retriever.query(question, list(pictures))
-        ranked = self._retriever.rank(query, most)
-        if pictures:
-            by_words = Query(question, {"text": query.vectors["text"]})
-            others = self._retriever.rank(by_words, most, judge=False).images
-            known = query.known.id if query.known else None
-            ranked = replace(ranked, images=[h for h in others if h.id != known])
-        return ranked, (query.known.text or query.known.title) if query.known else ""
-
-    def _attach(self, n: int, source: PictureSource, picture: Picture, known_as: str) -> Attachment:
-        path = str(source) if isinstance(source, (str, Path)) else "picture"
-        hit = Hit(
-            id=f"a{n}",
-            modality="image",
-            path=path,
-            title=media.name_of(source),
-            section="",
-            page=None,
-            span=None,
-            bbox=None,
-            sha256=media.sha256_of(source, picture),
-            score=1.0,
-            scores={},
-            text=None,
-            file=path if media.is_url(path) else str(Path(path).absolute()),
+    def stream(self, question: str, images: Sequence[PictureSource] = ()) -> AnswerStream:
+        """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
+        return AnswerStream(
+            self._assistant,
+            question,
+            images,
+            self._k,
+            self._sampling,
+            self._verify,
+            self._history,
+            self.answers.append,
         )
-        self._pictures[hit.id] = picture
-        return Attachment(hit, picture.size, known_as)
 
-    def _open_pictures(self, hits: Sequence[Hit], most: int) -> dict[str, str]:
-        """Open the pictures that may be placed; why, of those that cannot be opened."""
-        unopened: dict[str, str] = {}
-        for hit in [h for h in hits if h.modality == "image"][:most]:
-            try:
-                self._pictures[hit.id] = picture_of(hit)
-            except BadFile as error:
-                unopened[hit.id] = str(error)
-        return unopened
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every source that was placed so far, by number."""
+        return self._history.sources
 
 
 class AnswerStream:
@@ -241,14 +170,26 @@ class AnswerStream:
         k: int | None,
         sampling: Sampling,
         verify: bool,
+        history: History,
+        on_answer: Callable[[Answer], None] = lambda _: None,
     ) -> None:
         self._assistant = assistant
+        self._on_answer = on_answer
+        self._history = history
         self._verify = verify
         self._question = question
         self._started = time.perf_counter()
         self._sampling = sampling
         self._first = 0.0
-        self.prepared = assistant.prepare(question, images, k, sampling)
+        self.prepared = Prepared(
+            assistant.retriever,
+            lambda: assistant.generator,
+            question,
+            images,
+            k,
+            sampling,
+            history,
+        )
         self._answer: Answer | None = None
 
     @property
@@ -275,6 +216,8 @@ class AnswerStream:
             said = [NOT_FOUND]
             yield NOT_FOUND
         self._answer = self._finish("".join(said).strip())
+        self._history.add(self._answer, self.prepared)
+        self._on_answer(self._answer)
 
     def _pieces(self) -> Iterator[str]:
         if not self.prepared.has_evidence:
@@ -317,35 +260,9 @@ class AnswerStream:
 
         prepared = self.prepared
         verifier = Verifier(self._assistant.generator)
-        return verifier.check(self._question, text, prepared.composed.sources, prepared.pictures)
+        return verifier.check(prepared.asked, text, prepared.composed.sources, prepared.pictures)
 
 
 def _unused(ledger: Ledger) -> Ledger:
     """The model was not asked: nothing entered it."""
     return replace(ledger, system=0, images=0, passages=0, history=0, question=0, total=0)
-
-
-def _room(k: int | None, sampling: Sampling) -> Room:
-    if k is None:
-        return Room(answer=sampling.max_new_tokens)
-    if k < 1:
-        raise UsageError("k must be at least 1")
-    return Room(answer=sampling.max_new_tokens, passages=max(1, k - k // 3), images=k // 3)
-
-
-def _placeable(ranked: Ranked, least_picture: float, wants_pictures: bool) -> list[Hit]:
-    """As ranked: nothing where nothing is relevant; no picture without strong evidence, and no
-    passage without any beside a picture that was asked for."""
-    best = max((h.score for h in (*ranked.passages, *ranked.images)), default=0.0)
-    if best < LEAST_EVIDENCE:
-        return []
-    images = [h for h in ranked.images if h.score >= least_picture]
-    if images:
-        least = LEAST_BESIDE_THE_BEST * _odds(images[0].score)
-        images = [h for h in images if _odds(h.score) >= least]
-    least_passage = LEAST_BESIDE_A_PICTURE if images and wants_pictures else 0.0
-    return [*images, *(h for h in ranked.passages if h.score >= least_passage)]
-
-
-def _odds(score: float) -> float:
-    return score / max(1e-6, 1.0 - score)

@@ -133,6 +133,11 @@ def _print(answer: Answer, as_json: bool, whole: bool) -> None:
         return
     if whole:
         click.echo(shown(answer.text, keep_lines=True))
+    print_below(answer)
+
+
+def print_below(answer: Answer) -> None:
+    """What belongs below an answer on a terminal: doubts, and the sources it cites."""
     _print_doubts(answer)
     _print_sources(answer)
 
@@ -160,7 +165,7 @@ def _print_sources(answer: Answer) -> None:
     if cited:
         click.echo("\nSources")
     for source in cited:
-        click.echo(_source_lines(source))
+        click.echo(source_lines(source))
     uncited = len(answer.sources) - len(cited)
     if uncited:
         also = "also " if cited else ""
@@ -169,9 +174,10 @@ def _print_sources(answer: Answer) -> None:
         click.echo(f"{dropped.id} was left out: {dropped.reason}", err=True)
 
 
-def _source_lines(source: Source) -> str:
+def source_lines(source: Source, whole: bool = False) -> str:
+    """A source under its number: where it is, and the beginning of its text or all of it."""
     hit = source.hit
     place = f", page {hit.page}" if hit.page else ""
     kind = "picture " if hit.modality == "image" else ""
-    text = f"\n      “{snippet(hit.text)}”" if hit.text else ""
-    return f"  [{source.n}] {kind}{shown(hit.path)}{place}{text}"
+    said = (shown(hit.text, keep_lines=True) if whole else snippet(hit.text)) if hit.text else ""
+    return f"  [{source.n}] {kind}{shown(hit.path)}{place}" + (f"\n      “{said}”" if said else "")

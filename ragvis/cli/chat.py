@@ -1,123 +1,194 @@
-"""``ragvis chat``: a conversation about one picture, with no index."""
+"""``ragvis chat``: a conversation over the index, or about one picture with none."""
 
 from __future__ import annotations
 
-import sys
+import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ragvis.cli.ask import model_options
-from ragvis.cli.output import notice, shown
-from ragvis.errors import RagvisError
+from ragvis.cli.output import index_option, notice, shown
+from ragvis.errors import RagvisError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from ragvis.assistant import VisionChat
-    from ragvis.media.images import Picture
+    from ragvis.cli.talks import Talk
+    from ragvis.generator.sampling import Sampling
 
-_HELP = """  /image FILE|URL   begin anew about another picture
+_HELP = """  /image FILE|URL   a picture for the next question (with --image: begin anew about it)
+  /sources          what the answers rest on, by number
+  /show N           source N in full, its picture where the terminal can show one
   /transcript       the conversation so far
+  /save FILE        write it down as Markdown
+  /new              forget it and begin anew
   /help             this
-  /quit             leave (so does Ctrl-D)"""
+  /quit             leave (so does Ctrl-D)
+  Enter sends, Alt-Enter begins a new line, the arrow keys bring back what you typed before."""
 
 
 @click.command("chat")
-@click.option("--image", required=True, metavar="FILE|URL", help="The picture to talk about.")
-@click.option("--system", metavar="TEXT", help="Replaces the model's own system text.")
+@click.option("--image", metavar="FILE|URL", help="Talk about this picture, without an index.")
+@click.option("--system", metavar="TEXT", help="With --image: replaces the model's system text.")
+@click.option("--cot", is_flag=True, help="With --image: ask it to think step by step.")
+@click.option(
+    "-k", type=click.IntRange(1, 100), help="Most sources.  [default: 4 passages, 2 pictures]"
+)
+@click.option("--verify", is_flag=True, help="Check each sentence against what it cites.")
 @model_options
+@index_option
 def command(
-    image: str,
+    image: str | None,
     system: str | None,
+    cot: bool,
+    k: int | None,
+    verify: bool,
     model: str | None,
     quantize: str | None,
     lora: str | None,
     template: str | None,
     options: tuple[tuple[str, str], ...],
+    index: Path,
 ) -> None:
-    """Talk with the model about a picture. Type /help inside.
+    """Talk with the model over the index, or with --image about one picture.
+
+    Follow-up questions may lean on what was said ("and how old is it?"); sources keep their
+    numbers. Type /help inside.
 
     \b
+      ragvis chat
       ragvis chat --image tiger.jpg -m llava-1.5-7b
     """
-    from ragvis.assistant import VisionChat
     from ragvis.generator.sampling import Sampling
-    from ragvis.media.source import load_picture
 
-    chosen = dict(options)
-    engine = chosen.pop("engine", None)
-    chat = VisionChat(
-        model,
-        lora=lora,
-        quantize=quantize,
-        template=template,
-        engine=engine,
-        sampling=Sampling.of(chosen),
-        system=system,
-        tell=notice,
-    )
-    _Session(chat, image, load_picture(image)).run()
+    settings = dict(options)
+    chosen = {"lora": lora, "quantize": quantize, "template": template}
+    chosen["engine"] = settings.pop("engine", None)
+    sampling = Sampling.of(settings)
+    if image is None and (system is not None or cot):
+        raise UsageError("--system and --cot are for --image", "Over an index they have no part.")
+    with contextlib.ExitStack() as open_things:
+        if image is not None:
+            talk = _about_picture(image, system, cot, model, chosen, sampling)
+        else:
+            talk = _over_index(index, k, verify, model, chosen, sampling, open_things)
+        _Session(talk).run()
+
+
+def _about_picture(
+    image: str,
+    system: str | None,
+    cot: bool,
+    model: str | None,
+    chosen: dict[str, str | None],
+    sampling: Sampling,
+) -> Talk:
+    from ragvis.assistant import VisionChat
+    from ragvis.cli.talks import PictureTalk
+
+    chat = VisionChat(model, **chosen, sampling=sampling, system=system, tell=notice)
+    return PictureTalk(chat, image, cot)
+
+
+def _over_index(
+    index: Path,
+    k: int | None,
+    verify: bool,
+    model: str | None,
+    chosen: dict[str, str | None],
+    sampling: Sampling,
+    open_things: contextlib.ExitStack,
+) -> Talk:
+    from ragvis.assistant import Assistant
+    from ragvis.cli.talks import IndexTalk
+    from ragvis.index import Index
+    from ragvis.retriever import Retriever
+
+    opened = open_things.enter_context(Index.open(index, notice))
+    assistant = Assistant(Retriever(opened), model, **chosen, tell=notice)
+    return IndexTalk(assistant, k, sampling, verify)
 
 
 class _Session:
-    """Reads lines until the person leaves."""
+    """Reads messages until the person leaves."""
 
-    def __init__(self, chat: VisionChat, name: str, picture: Picture) -> None:
-        self._chat = chat
-        self._name = name
-        self._picture = picture
-        self._begun = False
+    def __init__(self, talk: Talk) -> None:
+        from ragvis.cli.lines import Lines
+
+        self._talk = talk
+        self._commands: dict[str, Callable[[str], None]] = {
+            "/help": lambda _: click.echo(_HELP),
+            "/image": talk.image,
+            "/sources": self._sources,
+            "/show": self._show,
+            "/transcript": lambda _: click.echo(self._transcript("{}: {}")),
+            "/save": self._save,
+            "/new": lambda _: talk.new(),
+        }
+        self._lines = Lines([*self._commands, "/quit"])
 
     def run(self) -> None:
-        notice(f"about {shown(self._name)}; /help lists what you can type")
-        while (line := self._read()) is not None:
-            word, _, rest = line.partition(" ")
-            if word in ("/quit", "/exit"):
-                return
-            if word == "/help":
-                click.echo(_HELP)
-            elif word == "/transcript":
-                self._print_transcript()
-            elif word == "/image":
-                self._change(rest.strip())
-            elif line:
-                self._say(line)
+        notice(f"{self._talk.about}; /help lists what you can type")
+        while True:
+            try:
+                line = self._lines.read()
+                if line is None or line in ("/quit", "/exit"):
+                    return
+                self._take(line)
+            except KeyboardInterrupt:
+                notice("stopped; Ctrl-D leaves")
+            except RagvisError as error:  # costs one answer, not the conversation
+                notice(f"{shown(str(error))}. {shown(error.hint)}")
 
-    def _read(self) -> str | None:
-        if sys.stdin.isatty():
-            click.echo("> ", nl=False)
-        line = sys.stdin.readline()
-        return line.strip() if line else None
+    def _take(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if word in self._commands:
+            self._commands[word](rest.strip())
+        elif word.startswith("/") and "/" not in word[1:]:
+            raise UsageError(f"no command {word}", "/help lists them.")
+        elif line:
+            self._print(self._talk.say(line))
+            self._talk.after()
 
-    def _change(self, name: str) -> None:
-        from ragvis.media.source import load_picture
-
+    def _print(self, pieces: Iterator[str]) -> None:
         try:
-            self._picture = load_picture(name)
-        except RagvisError as error:
-            notice(f"{shown(str(error))}. {error.hint}")
-            return
-        self._begun = False
-        notice(f"about {shown(name)}")
-
-    def _say(self, line: str) -> None:
-        """An answer that fails or is broken off costs that answer, not the conversation."""
-        try:
-            for piece in self._pieces(line):
+            for piece in pieces:
                 click.echo(shown(piece, keep_lines=True), nl=False)
-            self._begun = True
-        except RagvisError as error:
-            notice(f"{shown(str(error))}. {error.hint}")
-        except KeyboardInterrupt:
-            notice("stopped; Ctrl-D leaves")
-        click.echo()
+        finally:
+            click.echo()
 
-    def _pieces(self, line: str) -> Iterator[str]:
-        if self._begun:
-            return self._chat.reply_stream(line)
-        return self._chat.start_stream(self._picture, line)
+    def _sources(self, _: str) -> None:
+        from ragvis.cli.ask import source_lines
 
-    def _print_transcript(self) -> None:
-        for turn in self._chat.transcript:
-            click.echo(f"{turn.role}: {shown(turn.text, keep_lines=True)}")
+        for source in self._talk.sources:
+            click.echo(source_lines(source))
+        if not self._talk.sources:
+            notice("no sources yet")
+
+    def _show(self, number: str) -> None:
+        from ragvis.cli.talks import show
+
+        found = [s for s in self._talk.sources if str(s.n) == number]
+        if not found:
+            raise UsageError(f"no source {number or 'without a number'}", "/sources lists them.")
+        show(found[0])
+
+    def _transcript(self, form: str) -> str:
+        turns = (pair for q, a in self._talk.turns() for pair in (("user", q), ("assistant", a)))
+        return "\n".join(form.format(role, shown(text, keep_lines=True)) for role, text in turns)
+
+    def _save(self, name: str) -> None:
+        from ragvis.cli.ask import source_lines
+
+        if not name:
+            raise UsageError("/save needs a file name", "For example: /save talk.md")
+        sources = "\n\n".join(source_lines(s, whole=True).strip() for s in self._talk.sources)
+        text = self._transcript("**{}**: {}\n") + ("\n## Sources\n\n" + sources if sources else "")
+        try:
+            with Path(name).open("x", encoding="utf-8") as file:
+                file.write(text + "\n")
+        except OSError as error:
+            raise UsageError(f"{name}: {error.strerror}", "Choose another file.") from error
+        notice(f"saved to {shown(name)}")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import click
 
 from ragvis import config
+
+if TYPE_CHECKING:
+    from ragvis.media.images import Picture
 
 # Characters that steer a terminal or reorder what is read; shown as escapes instead.
 _STEERING = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
@@ -50,6 +55,16 @@ def from_stdin(argument: str | None) -> str | None:
     if argument != "-":
         return argument
     return sys.stdin.read().strip() if sys.stdin is not None else ""
+
+
+def preview(picture: Picture) -> None:
+    """A picture in half blocks, on a terminal that has colours and room for it."""
+    from ragvis.media.images import half_blocks
+
+    colours = os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
+    if sys.stdout.isatty() and colours and "NO_COLOR" not in os.environ:
+        size = shutil.get_terminal_size()
+        click.echo(half_blocks(picture, min(60, size.columns), min(24, size.lines - 4)))
 
 
 def notice(text: str) -> None:

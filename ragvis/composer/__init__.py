@@ -4,8 +4,10 @@ from ragvis.composer.citations import CitationFilter, find_citations
 from ragvis.composer.compose import (
     Attachment,
     Composed,
+    Past,
     PromptSpec,
     Room,
+    Turn,
     compose,
     mark_cited,
 )
@@ -16,8 +18,10 @@ __all__ = [
     "Attachment",
     "CitationFilter",
     "Composed",
+    "Past",
     "PromptSpec",
     "Room",
+    "Turn",
     "compose",
     "find_citations",
     "mark_cited",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
+from itertools import count, pairwise
 from types import MappingProxyType
 
 from ragvis.composer.neutral import neutral
@@ -26,6 +26,7 @@ class PromptSpec:
     count: Callable[[str], int]  # tokens of a prompt string, <image> as one, BOS included
     picture_tokens: Callable[[Sequence[Size]], int]  # tokens pictures of these sizes become
     special_tokens: tuple[str, ...] = ()  # of its tokenizer
+    earlier_turns: bool = True  # whether a conversation's earlier turns enter its prompts
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -52,12 +53,39 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier turn of a conversation, as it went into its prompt."""
+
+    body: str  # the user's message: sources and question
+    answer: str
+    sources: tuple[Source, ...]  # that it placed
+    sizes: tuple[Size, ...]  # of those placed as pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a conversation brings to its next prompt."""
+
+    turns: tuple[Turn, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)  # of all sources so far, by hit id
+
+
+_NO_PAST = Past()
+
+
+@dataclass(frozen=True, slots=True)
 class Composed:
-    """A prompt, the sources in it by number, and its ledger."""
+    """A prompt, the sources in it by number (those of earlier turns first), and its ledger."""
 
     prompt: str
-    sources: tuple[Source, ...]
+    turn: Turn  # this one; its answer is not there yet
+    kept: tuple[Turn, ...]  # earlier turns that are in the prompt
     ledger: Ledger
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every source that is in the prompt."""
+        return tuple(s for turn in (*self.kept, self.turn) for s in turn.sources)
 
     @property
     def pixel_sources(self) -> tuple[Source, ...]:
@@ -84,8 +112,13 @@ def compose(
     spec: PromptSpec,
     room: Room = Room(),
     unopened: Mapping[str, str] = MappingProxyType({}),
+    past: Past = _NO_PAST,
 ) -> Composed:
     """Place what fits, best first.
+
+    What is too much leaves in this order: the oldest turns of the conversation, whole and with
+    their sources, then this turn's sources, worst first. A source that an earlier turn placed is
+    not placed again, and keeps its number when it is.
 
     Args:
         question: as asked; it is always placed whole.
@@ -95,27 +128,51 @@ def compose(
         spec: the model's template, limits and counts.
         room: how much to place.
         unopened: why a picture hit could not be opened, by id; it is left out.
+        past: the conversation so far.
 
     Raises:
         PromptTooLong: question and attachments alone do not fit.
     """
-    pieces, dropped = _select(hits, attachments, sizes, spec, room, unopened)
-    while True:
-        composed = _write(question, pieces, spec, room, tuple(dropped))
-        over = composed.ledger.total + room.answer - spec.context_limit
-        if over <= 0:
-            return composed
+    turns = past.turns if spec.earlier_turns else ()
+    for gone in range(len(turns) + 1):
+        kept, left = turns[gone:], turns[:gone]
+        held = {s.hit.id for turn in kept for s in turn.sources}
+        new = [h for h in hits if h.id not in held]
+        pieces, dropped = _select(new, attachments, sizes, spec, room, unopened)
+        dropped += [_left(n, turn, spec) for n, turn in enumerate(left, 1)]
+        page = _Page(question, spec, room, kept, past.numbers)
+        composed = page.write(pieces, dropped)
+        fits = page.over(composed) <= 0
+        if not kept or (fits and page.shown(pieces) <= _most_pixels(spec, attachments)):
+            break
+    while page.over(composed) > 0:
         worst = _worst(pieces)
         if worst is None:
-            raise PromptTooLong(
-                f"the question takes {composed.ledger.total} tokens; the model has room for "
-                f"{spec.context_limit}, {room.answer} of them kept for the answer",
-                "Ask in fewer words, or with fewer pictures.",
-            )
+            raise _too_long(composed, spec, room)
         pieces = [p for p in pieces if p is not worst]
-        without = _write(question, pieces, spec, room, ()).ledger.total
+        without = page.write(pieces, []).ledger.total
         tokens = composed.ledger.total - without
         dropped.append(Dropped(worst.hit.id, "no room in the context", tokens))
+        composed = page.write(pieces, dropped)
+    return composed
+
+
+def _left(n: int, turn: Turn, spec: PromptSpec) -> Dropped:
+    tokens = spec.count(turn.body + turn.answer) + spec.picture_tokens(turn.sizes)
+    return Dropped(f"turn {n}", "no room in the context", tokens)
+
+
+def _too_long(composed: Composed, spec: PromptSpec, room: Room) -> PromptTooLong:
+    return PromptTooLong(
+        f"the question takes {composed.ledger.total} tokens; the model has room for "
+        f"{spec.context_limit}, {room.answer} of them kept for the answer",
+        "Ask in fewer words, or with fewer pictures.",
+    )
+
+
+def _most_pixels(spec: PromptSpec, attachments: Sequence[Attachment]) -> int:
+    """A photo with the question makes room for one picture more, to compare it with."""
+    return max(len(attachments), spec.pixels + bool(attachments))
 
 
 def _select(
@@ -127,8 +184,7 @@ def _select(
     unopened: Mapping[str, str],
 ) -> tuple[list[_Piece], list[Dropped]]:
     pieces = [_Piece(a.hit, "pixels", a.size, True, a.known_as) for a in attachments]
-    # A photo with the question makes room for one picture more, to compare it with.
-    pixels_left = max(0, spec.pixels + bool(attachments) - len(attachments))
+    pixels_left = _most_pixels(spec, attachments) - len(attachments)
     dropped: list[Dropped] = []
     images = [h for h in hits if h.modality == "image"]
     for hit in images[: room.images]:
@@ -153,33 +209,66 @@ def _worst(pieces: Sequence[_Piece]) -> _Piece | None:
     return min(loose, key=lambda p: p.hit.score, default=None)
 
 
-def _write(
-    question: str,
-    pieces: Sequence[_Piece],
-    spec: PromptSpec,
-    room: Room,
-    dropped: tuple[Dropped, ...],
-) -> Composed:
-    lines = [_line(n, piece, spec.markers) for n, piece in enumerate(pieces, 1)]
-    split = sum(p.placed != "text" for p in pieces)
-    images, passages = "\n".join(lines[:split]), "\n".join(lines[split:])
-    if images and passages:
-        images += "\n"
-    asked = f"Question: {neutral(question, spec.markers)}"
-    fixed = find_template(spec.template).fixed_system
-    instruction = f"\n\n{GROUNDED_SYSTEM}" if fixed else ""
-    parts = (images, passages, instruction, f"\n\n{asked}")
-    prompt = _render(spec.template, "".join(parts).lstrip("\n"), fixed)
-    ledger = _ledger(prompt, parts, pieces, spec, room, dropped)
-    sources = (Source(n, p.hit, p.placed) for n, p in enumerate(pieces, 1))
-    return Composed(prompt, tuple(sources), ledger)
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One prompt in the making: everything but what is placed."""
+
+    question: str
+    spec: PromptSpec
+    room: Room
+    kept: tuple[Turn, ...]
+    numbers: Mapping[str, int]
+
+    def over(self, composed: Composed) -> int:
+        """Tokens too many."""
+        return composed.ledger.total + self.room.answer - self.spec.context_limit
+
+    def shown(self, pieces: Sequence[_Piece]) -> int:
+        """Pictures in the prompt as pixels."""
+        own = sum(p.placed == "pixels" for p in pieces)
+        return own + sum(len(turn.sizes) for turn in self.kept)
+
+    def write(self, pieces: Sequence[_Piece], dropped: Sequence[Dropped]) -> Composed:
+        """The prompt with these pieces in it."""
+        sources = self._numbered(pieces)
+        parts = self._parts(pieces, sources)
+        body = "".join(parts).lstrip("\n")
+        sizes = tuple(p.size for p in pieces if p.placed == "pixels")
+        turn = Turn(body, "", sources, sizes)
+        prompt = _render(self.spec.template, self.spec.markers, self.kept, body)
+        ledger = _ledger(prompt, parts, turn, self, tuple(dropped))
+        return Composed(prompt, turn, self.kept, ledger)
+
+    def _numbered(self, pieces: Sequence[_Piece]) -> tuple[Source, ...]:
+        fresh = count(1 + max(self.numbers.values(), default=0))
+        return tuple(
+            Source(self.numbers.get(p.hit.id) or next(fresh), p.hit, p.placed) for p in pieces
+        )
+
+    def _parts(
+        self, pieces: Sequence[_Piece], sources: Sequence[Source]
+    ) -> tuple[str, str, str, str]:
+        """Pictures, passages, instruction and question; joined they are the user's message."""
+        markers = self.spec.markers
+        lines = [_line(s.n, p, markers) for s, p in zip(sources, pieces, strict=True)]
+        split = sum(p.placed != "text" for p in pieces)
+        images, passages = "\n".join(lines[:split]), "\n".join(lines[split:])
+        if images and passages:
+            images += "\n"
+        fixed = find_template(self.spec.template).fixed_system
+        instruction = f"\n\n{GROUNDED_SYSTEM}" if fixed else ""
+        return images, passages, instruction, f"\n\nQuestion: {neutral(self.question, markers)}"
 
 
-def _render(template_name: str, user: str, fixed_system: bool) -> str:
-    turns: list[dict[str, str | None]] = [
-        {"role": "user", "content": user},
-        {"role": "assistant", "content": None},
-    ]
+def _render(template_name: str, markers: tuple[str, ...], kept: Sequence[Turn], body: str) -> str:
+    turns: list[dict[str, str | None]] = []
+    for turn in kept:
+        turns.append({"role": "user", "content": turn.body})
+        answer = neutral(turn.answer, markers, keep_lines=True)
+        turns.append({"role": "assistant", "content": answer})
+    turns.append({"role": "user", "content": body})
+    turns.append({"role": "assistant", "content": None})
+    fixed_system = find_template(template_name).fixed_system
     return render(template_name, turns, None if fixed_system else GROUNDED_SYSTEM)
 
 
@@ -207,32 +296,40 @@ def _titled(hit: Hit) -> str:
 def _ledger(
     prompt: str,
     parts: tuple[str, str, str, str],
-    pieces: Sequence[_Piece],
-    spec: PromptSpec,
-    room: Room,
+    turn: Turn,
+    page: _Page,
     dropped: tuple[Dropped, ...],
 ) -> Ledger:
     """Tokens by part. Counting ever longer beginnings makes the parts add up to the whole."""
-    body = "".join(parts).lstrip("\n")
-    start = prompt.index(body)
-    ends = [start]
+    spec = page.spec
+    start = prompt.rindex(turn.body)
+    ends = [prompt.index(page.kept[0].body) if page.kept else start, start]
     for part in parts[:-1]:
         ends.append(min(ends[-1] + len(part), len(prompt)))
     counts = [spec.count(prompt[:end]) for end in (*ends, len(prompt))]
-    head, images, passages, instruction, question = _steps(counts)
-    pixels = [p for p in pieces if p.placed == "pixels"]
-    extra = spec.picture_tokens([p.size for p in pixels]) - len(pixels)
+    head, history, images, passages, instruction, question = _steps(counts)
+    past = [size for earlier in page.kept for size in earlier.sizes]
+    before, now = _widened(spec, past, turn.sizes)
     return Ledger(
         spec.context_limit,
-        room.answer,
+        page.room.answer,
         head + instruction,
-        images + extra,
+        images + now,
         passages,
-        0,
+        history + before,
         question,
-        counts[-1] + extra,
+        counts[-1] + before + now,
         dropped,
     )
+
+
+def _widened(spec: PromptSpec, past: Sequence[Size], now: Sequence[Size]) -> tuple[int, int]:
+    """Tokens that pictures take beyond their one ``<image>`` each, of earlier turns and of this."""
+    both = spec.picture_tokens([*past, *now])
+    own = spec.picture_tokens(now)
+    if own + spec.picture_tokens(past) != both:  # several together are shown without tiles, alike
+        own = both * len(now) // (len(past) + len(now))
+    return both - own - len(past), own - len(now)
 
 
 def _steps(counts: Sequence[int]) -> list[int]:

@@ -108,6 +108,7 @@ class LlavaGenerator:
             self._count,
             lambda sizes: processors.picture_tokens(self._processor, sizes),
             tuple(_special_tokens(self._tokenizer)),
+            self.family.earlier_turns,
         )
 
     def _count(self, text: str) -> int:

@@ -158,3 +158,21 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     low, high = cast("tuple[float, float]", wide.getextrema())
     scale = 255.0 / (high - low) if high > low else 1.0
     return wide.point(lambda value: value * scale - low * scale).convert("L")
+
+
+def half_blocks(picture: Picture, columns: int, rows: int) -> str:
+    """The picture for a terminal of 24-bit colour, in at most so many cells: each is an upper
+    half block, its own colour above and the cell's background below."""
+    small = picture.copy()
+    small.thumbnail((columns, 2 * rows))
+    data, width = small.tobytes(), 3 * small.width  # RGB, row by row
+    lines = []
+    for top in range(0, small.height // 2 * 2 * width, 2 * width):
+        above = range(top, top + width, 3)
+        lines.append("".join(_cell(data, i, i + width) for i in above) + "\x1b[0m")
+    return "\n".join(lines)
+
+
+def _cell(data: bytes, above: int, below: int) -> str:
+    fore, back = (";".join(map(str, data[i : i + 3])) for i in (above, below))
+    return f"\x1b[38;2;{fore}m\x1b[48;2;{back}m▀"

@@ -1,0 +1,163 @@
+"""A question with what was found for it, up to the prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragvis.assistant.history import History
+from ragvis.composer import Attachment, Composed, Room, compose
+from ragvis.errors import BadFile, UsageError
+from ragvis.index import picture_of
+from ragvis.media import source as media
+from ragvis.retriever import Manner, Query, Ranked, Retriever
+from ragvis.types import LEAST_EVIDENCE, Hit
+
+if TYPE_CHECKING:
+    from ragvis.generator.llava import LlavaGenerator
+    from ragvis.generator.sampling import Sampling
+    from ragvis.media.images import Picture
+
+    PictureSource = str | Path | bytes | Picture
+
+# A retrieved picture goes to the model only on strong evidence: one too many costs a second and
+# misleads (MRAG-Bench: distractor pictures make answers worse than none).
+LEAST_PICTURE = 0.5
+LEAST_BESIDE_THE_BEST = 0.1  # odds of a further picture, as a share of the best one's
+LEAST_BESIDE_A_PICTURE = 0.5  # of a passage, where the question asks for a picture
+LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
+
+
+class Prepared:
+    """A question with its evidence and its prompt."""
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        generator: Callable[[], LlavaGenerator],
+        question: str,
+        images: Sequence[PictureSource],
+        k: int | None,
+        sampling: Sampling,
+        history: History,
+    ) -> None:
+        if not question.strip():
+            raise UsageError("the question is empty")
+        started = time.perf_counter()
+        self._retriever = retriever
+        self._pictures: dict[str, Picture] = dict(history.pictures)
+        brought = [media.load_picture(source) for source in images]
+        self.query = history.standalone(question)
+        again = [] if brought else history.attachments(question)
+        photos = brought or [self._pictures[one.hit.id] for one in again]
+        ranked, known_as = self._retrieve(k, photos)
+        retrieved = time.perf_counter()
+        spec = generator().spec
+        loaded = time.perf_counter()
+        self.attachments = [
+            self._attach(history.attached + n, source, picture, known_as)
+            for n, (source, picture) in enumerate(zip(images, brought, strict=True))
+        ]
+        # A model that sees no earlier turn is asked, and shown, all that this one leans on
+        self.asked = question if spec.earlier_turns else self.query
+        shown = self.attachments if spec.earlier_turns else [*again, *self.attachments]
+        room = _room(k, sampling)
+        least = LEAST_BESIDE_A_PHOTO if photos else LEAST_PICTURE
+        asks_for_pictures = not photos and Manner.of(question).pictures
+        hits = _placeable(ranked, least, asks_for_pictures)
+        unopened = self._open_pictures(hits, room.images)
+        sizes = {name: picture.size for name, picture in self._pictures.items()}
+        self.generation = ranked.generation
+        self.composed: Composed = compose(
+            self.asked, hits, shown, sizes, spec, room, unopened, history.past
+        )
+        goes_on = bool(self.composed.kept) and history.is_followed_by(question)
+        # Without evidence there is nothing to answer from, and the model is not asked
+        placed = bool(self.composed.turn.sources)
+        self.has_evidence = placed or (bool(self.composed.sources) and (bool(hits) or goes_on))
+        self.timing = {
+            "load": loaded - retrieved,
+            "retrieve": retrieved - started,
+            "compose": time.perf_counter() - loaded,
+        }
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """The pictures of the prompt by the ids of their hits, in the order of its ``<image>``
+        tokens."""
+        return {s.hit.id: self._pictures[s.hit.id] for s in self.composed.pixel_sources}
+
+    def _retrieve(self, k: int | None, pictures: Sequence[Picture]) -> tuple[Ranked, str]:
+        """What is found; and what is known of the indexed picture that the question's own shows.
+
+        A picture that the index knows by name is looked for by that name; another one by its
+        vector. Retrieved pictures are for what the words ask: the photo itself is there already.
+        """
+        most = max(8, k or 0)
+        query = self._retriever.query(self.query, list(pictures))
+        ranked = self._retriever.rank(query, most)
+        if pictures:
+            by_words = Query(self.query, {"text": query.vectors["text"]})
+            others = self._retriever.rank(by_words, most, judge=False).images
+            known = query.known.id if query.known else None
+            ranked = replace(ranked, images=[h for h in others if h.id != known])
+        return ranked, (query.known.text or query.known.title) if query.known else ""
+
+    def _attach(self, n: int, source: PictureSource, picture: Picture, known_as: str) -> Attachment:
+        path = str(source) if isinstance(source, (str, Path)) else "picture"
+        hit = Hit(
+            id=f"a{n}",
+            modality="image",
+            path=path,
+            title=media.name_of(source),
+            section="",
+            page=None,
+            span=None,
+            bbox=None,
+            sha256=media.sha256_of(source, picture),
+            score=1.0,
+            scores={},
+            text=None,
+            file=path if media.is_url(path) else str(Path(path).absolute()),
+        )
+        self._pictures[hit.id] = picture
+        return Attachment(hit, picture.size, known_as)
+
+    def _open_pictures(self, hits: Sequence[Hit], most: int) -> dict[str, str]:
+        """Open the pictures that may be placed; why, of those that cannot be opened."""
+        unopened: dict[str, str] = {}
+        for hit in [h for h in hits if h.modality == "image"][:most]:
+            try:
+                self._pictures[hit.id] = picture_of(hit)
+            except BadFile as error:
+                unopened[hit.id] = str(error)
+        return unopened
+
+
+def _room(k: int | None, sampling: Sampling) -> Room:
+    if k is None:
+        return Room(answer=sampling.max_new_tokens)
+    if k < 1:
+        raise UsageError("k must be at least 1")
+    return Room(answer=sampling.max_new_tokens, passages=max(1, k - k // 3), images=k // 3)
+
+
+def _placeable(ranked: Ranked, least_picture: float, wants_pictures: bool) -> list[Hit]:
+    """As ranked: nothing where nothing is relevant; no picture without strong evidence, and no
+    passage without any beside a picture that was asked for."""
+    best = max((h.score for h in (*ranked.passages, *ranked.images)), default=0.0)
+    if best < LEAST_EVIDENCE:
+        return []
+    images = [h for h in ranked.images if h.score >= least_picture]
+    if images:
+        least = LEAST_BESIDE_THE_BEST * _odds(images[0].score)
+        images = [h for h in images if _odds(h.score) >= least]
+    least_passage = LEAST_BESIDE_A_PICTURE if images and wants_pictures else 0.0
+    return [*images, *(h for h in ranked.passages if h.score >= least_passage)]
+
+
+def _odds(score: float) -> float:
+    return score / max(1e-6, 1.0 - score)

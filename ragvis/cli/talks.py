@@ -1,0 +1,147 @@
+"""What a person can talk about: an index, or one picture."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from ragvis.cli.ask import print_below, source_lines
+from ragvis.cli.output import notice, preview, shown
+from ragvis.errors import BadFile, UsageError
+
+if TYPE_CHECKING:
+    from ragvis.assistant import AnswerStream, Assistant, VisionChat
+    from ragvis.assistant.assistant import Chat
+    from ragvis.generator.sampling import Sampling
+    from ragvis.media.images import Picture
+    from ragvis.types import Source
+
+_STEP_BY_STEP = "\nLet's think step by step."
+
+
+class Talk(ABC):
+    """One conversation, and the commands that mean something in it."""
+
+    about: str  # one line, safe on a terminal
+
+    @abstractmethod
+    def say(self, line: str) -> Iterator[str]:
+        """The answer's pieces."""
+
+    @abstractmethod
+    def image(self, name: str) -> None:
+        """``/image``: bring a picture in."""
+
+    @abstractmethod
+    def new(self) -> None:
+        """``/new``: forget what was said."""
+
+    @abstractmethod
+    def turns(self) -> list[tuple[str, str]]:
+        """Every question with its answer."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What was placed so far, by number."""
+        return ()
+
+    @abstractmethod
+    def after(self) -> None:
+        """Print what belongs below the answer that was just read."""
+
+
+class IndexTalk(Talk):
+    """Questions that are answered from an index."""
+
+    def __init__(
+        self, assistant: Assistant, k: int | None, sampling: Sampling, verify: bool
+    ) -> None:
+        self._assistant = assistant
+        self._options = (k, sampling, verify)
+        self._pictures: list[str] = []  # for the next question
+        self._stream: AnswerStream | None = None
+        self.about = f"about {shown(assistant.retriever.index.info().path)}"
+        self.new()
+
+    def new(self) -> None:
+        k, sampling, verify = self._options
+        self._chat: Chat = self._assistant.chat(k=k, sampling=sampling, verify=verify)
+
+    def say(self, line: str) -> Iterator[str]:
+        self._stream = self._chat.stream(line, self._pictures)
+        self._pictures = []
+        return iter(self._stream)
+
+    def image(self, name: str) -> None:
+        from ragvis.media.source import load_picture
+
+        preview(load_picture(name))  # a wrong name is said now, and not with the question
+        self._pictures.append(name)
+        notice(f"{shown(name)} goes with your next question")
+
+    def turns(self) -> list[tuple[str, str]]:
+        return [(a.question, a.text) for a in self._chat.answers]
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return self._chat.sources
+
+    def after(self) -> None:
+        if self._stream is not None:
+            print_below(self._stream.answer)
+
+
+class PictureTalk(Talk):
+    """A conversation about a picture, with no index."""
+
+    def __init__(self, chat: VisionChat, name: str, cot: bool) -> None:
+        self._chat = chat
+        self._cot = cot
+        self._picture = _load(name)
+        self._begun = False
+        self.about = f"about {shown(name)}"
+
+    def new(self) -> None:
+        self._begun = False
+
+    def say(self, line: str) -> Iterator[str]:
+        line += _STEP_BY_STEP * self._cot
+        if self._begun:
+            yield from self._chat.reply_stream(line)
+        else:
+            yield from self._chat.start_stream(self._picture, line)
+        self._begun = True  # an answer that was broken off has begun nothing
+
+    def image(self, name: str) -> None:
+        self._picture = _load(name)
+        self._begun = False
+        preview(self._picture)
+        notice(f"about {shown(name)}")
+
+    def after(self) -> None:
+        click.echo()
+
+    def turns(self) -> list[tuple[str, str]]:
+        said = [turn.text for turn in self._chat.transcript] if self._begun else []
+        return list(zip(said[::2], said[1::2], strict=True))
+
+
+def _load(name: str) -> Picture:
+    from ragvis.media.source import load_picture
+
+    return load_picture(name)
+
+
+def show(source: Source) -> None:
+    """``/show``: a source in full, its picture where the terminal can show one."""
+    from ragvis.index import picture_of
+
+    click.echo(source_lines(source, whole=True))
+    if source.hit.modality == "image" and source.hit.sha256:
+        try:
+            preview(picture_of(source.hit))
+        except (BadFile, UsageError) as error:
+            notice(shown(str(error)))

@@ -1,0 +1,196 @@
+"""Conversations over an index: what they lean on, their numbers, their budget, and the terminal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkpoints import FAMILIES
+from conftest import DEMO, run_command_line
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+from test_composer import make_hit
+
+import ragvis
+from ragvis.assistant.history import leans_on_what_was_said
+from ragvis.cli.lines import _session
+from ragvis.composer import Past, PromptSpec, Room, Turn, compose
+from ragvis.errors import UsageError
+from ragvis.generator import Sampling
+from ragvis.media.images import half_blocks
+from ragvis.types import Source
+
+SHORT = Sampling(max_new_tokens=8)
+
+
+@pytest.mark.parametrize(
+    ("question", "leans"),
+    [
+        ("And in which enclosure does it live?", True),
+        ("How old?", True),
+        ("what about kites", True),
+        ("Who borrowed the other one?", True),
+        ("In which drawer is the hammer kept?", False),
+        ("What is the capital of France, and its population?", True),  # a harmless mistake
+        ("Which itinerary covers Petra in winter?", False),
+    ],
+)
+def test_a_question_leans_on_what_was_said(question: str, leans: bool) -> None:
+    assert leans_on_what_was_said(question) == leans
+
+
+def spec(limit: int, pixels: int = 2) -> PromptSpec:
+    return PromptSpec(
+        "qwen_1_5", limit, pixels, lambda text: len(text.split()), lambda sizes: 5 * len(sizes)
+    )
+
+
+def a_turn(n: int, picture: bool) -> Turn:
+    hit = make_hit(n, "image" if picture else "text", f"words of source {n}")
+    source = Source(n, hit, "pixels" if picture else "text")
+    body = f"{'<image> ' * picture}[{n}] source {n}\n\nQuestion: number {n}?"
+    return Turn(body, f"answer {n} [{n}]", (source,), ((9, 9),) * picture)
+
+
+@given(
+    turns=st.lists(st.booleans(), max_size=5),
+    hits=st.lists(st.integers(1, 9), max_size=4, unique=True),
+    limit=st.integers(60, 200),
+)
+def test_the_ledger_adds_up_and_whole_turns_leave_oldest_first(
+    turns: list[bool], hits: list[int], limit: int
+) -> None:
+    past = tuple(a_turn(n, picture) for n, picture in enumerate(turns, 1))
+    numbers = {s.hit.id: s.n for turn in past for s in turn.sources}
+    found = [make_hit(n, "text", f"words of source {n}") for n in hits]
+    composed = compose(
+        "why so?", found, [], {}, spec(limit), Room(answer=8), past=Past(past, numbers)
+    )
+    ledger = composed.ledger
+    parts = (ledger.system, ledger.images, ledger.passages, ledger.history, ledger.question)
+    assert sum(parts) == ledger.total <= limit - 8
+    assert composed.kept == past[len(past) - len(composed.kept) :]
+    assert (ledger.history > 0) == bool(composed.kept)
+    gone = [d.id for d in ledger.dropped if d.id.startswith("turn")]
+    assert len(gone) == len(past) - len(composed.kept)
+    assert sum(len(turn.sizes) for turn in composed.kept) <= 2
+    ids = [s.hit.id for s in composed.sources]
+    assert len(ids) == len(set(ids))
+    assert all(numbers.get(s.hit.id, s.n) == s.n for s in composed.sources)
+    assert len({s.n for s in composed.sources}) == len(ids)
+    placed = [f"[{s.n}] " in composed.prompt for s in composed.sources]
+    assert all(placed)
+
+
+def test_follow_ups_are_understood_and_sources_keep_their_numbers(
+    demo_index: Path, pocket_generator: Any
+) -> None:
+    with ragvis.Index.open(demo_index) as index:
+        chat = ragvis.Assistant(ragvis.Retriever(index), "pocket").chat()
+        first = chat.ask("What is the capital of Japan?")
+        assert "Tokyo" in first.text
+        stream = chat.stream("And what is its population?")
+        assert stream.prepared.query == "What is the capital of Japan? And what is its population?"
+        second = "".join(stream)
+        assert stream.answer.question == "And what is its population?"
+        assert [a.text for a in chat.answers] == [first.text, second]
+        numbers: dict[str, int] = {}
+        for answer in chat.answers:
+            for source in answer.sources:
+                assert numbers.setdefault(source.hit.id, source.n) == source.n
+        assert [s.n for s in chat.sources] == sorted(set(numbers.values()))
+        refused = chat.ask("zxqv blorf wimble quandary nonsense")
+        assert refused.abstained and chat.ask("What is the capital of Italy?").text
+
+
+def test_a_photo_stays_the_subject(demo_index: Path, pocket_generator: Any) -> None:
+    with ragvis.Index.open(demo_index) as index:
+        chat = ragvis.Assistant(ragvis.Retriever(index), "pocket").chat()
+        flag = DEMO / "images" / "flag-italy.jpg"
+        first = chat.ask("What is the capital of the country whose flag this is?", [flag])
+        assert "Rome" in first.text
+        stream = chat.stream("And what is its population?")
+        "".join(stream)
+        assert stream.answer.sources[0].hit.title == first.sources[0].hit.title
+        assert "country-italy.md" in {s.hit.name for s in stream.answer.sources}
+        chat.ask("Which tool grips a nut?", [flag])
+        assert len(chat.sources) > 4
+        assert len(chat._history.pictures) <= 2  # a long conversation is no album
+
+
+@pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
+def test_earlier_turns_are_in_the_prompt_and_in_the_cache(
+    demo_index: Path, tmp_path: Path, family: str
+) -> None:
+    """The weights are random, so the words are noise: what is proved is the way through."""
+    folder = str(FAMILIES[family](tmp_path))
+    with ragvis.Index.open(demo_index) as index:
+        chat = ragvis.Assistant(ragvis.Retriever(index), folder).chat(k=2, sampling=SHORT)
+        first = chat.ask("What is the capital of Japan?")
+        second = chat.ask("And of Italy?")
+    assert second.prompt.index("Question: What is the capital") < second.prompt.index("of Italy?")
+    assert first.text in second.prompt
+    assert second.ledger.history > 0
+    assert second.ledger.total == second.usage["prompt_tokens"]
+    assert second.usage["reused_tokens"] > first.usage["prompt_tokens"] - 4
+
+
+def test_chat_on_the_command_line(demo_index: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "talk.md"
+    lines = [
+        "What is the capital of Japan?",
+        "/sources",
+        "/show 1",
+        "/show 99",
+        "/nonsense",
+        f"/save {saved}",
+        f"/save {saved}",
+        "/image none.png",
+        "/transcript",
+        "/new",
+        "/sources",
+        "/quit",
+    ]
+    result = run_command_line("chat", "-i", demo_index, stdin="\n".join(lines))
+    assert result.exit_code == 0, result.stderr
+    assert "Tokyo" in result.stdout and "user: What is" in result.stdout
+    for trouble in ("no source 99", "no command /nonsense", "exists", "none.png", "no sources yet"):
+        assert trouble in result.stderr
+    text = saved.read_text()
+    assert "**assistant**" in text and "## Sources" in text and re.search(r"\[1\] ", text)
+    assert run_command_line("chat", "-i", demo_index, "--cot").exit_code == UsageError.exit_code
+    assert run_command_line("chat", "-i", tmp_path / "none", stdin="").exit_code == 4
+
+
+def test_thinking_step_by_step(tmp_path: Path) -> None:
+    model = FAMILIES["llava_1_5"](tmp_path)
+    Image.new("RGB", (60, 60), "red").save(tmp_path / "red.png")
+    options = ["--cot", "-m", model, "-o", "max_new_tokens", "4"]
+    result = run_command_line(
+        "chat", "--image", tmp_path / "red.png", *options, stdin="What?\n/transcript\n"
+    )
+    assert "Let's think step by step." in result.stdout, result.stderr
+
+
+def test_keys_and_history_of_a_terminal() -> None:
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        session = _session(["/help"])
+        keys.send_text("one\x1b\rtwo\r")
+        assert session.prompt("> ") == "one\ntwo"
+        keys.send_text("\x1b[A\x1b[A\r")
+        assert session.prompt("> ") == "one\ntwo"
+
+
+def test_a_picture_in_half_blocks() -> None:
+    picture = Image.new("RGB", (40, 40), (255, 0, 0))
+    picture.paste((0, 0, 255), (0, 20, 40, 40))
+    lines = half_blocks(picture, 8, 4).split("\n")
+    assert len(lines) == 4 and all(line.count("▀") == 8 for line in lines)
+    assert "38;2;255;0;0m\x1b[48;2;255;0;0m" in lines[0]
+    assert "48;2;0;0;255m" in lines[3]
