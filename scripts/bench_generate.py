@@ -32,6 +32,7 @@ from transformers import (
 
 from ragvis.generator.decode import Decoder
 from ragvis.generator.llava import BITSANDBYTES, INT8, _load_model
+from ragvis.generator.reuse import PictureFeatures
 from ragvis.generator.sampling import Sampling
 
 IMAGE, PICTURE_TOKENS, TEXT_TOKENS = 32_000, 576, 548
@@ -104,8 +105,15 @@ def writer(model: Any, engine: str) -> Writer:
     """The engine's own way of writing n token ids."""
     if engine != INT8:
         return partial(generate, model)
-    decoder = Decoder(model)
-    return lambda inputs, n: decoder.tokens(inputs, Sampling(max_new_tokens=n), IMAGE, set())
+    return partial(decode, model, Decoder(model))
+
+
+def decode(model: Any, decoder: Decoder, inputs: dict[str, torch.Tensor], n: int) -> Iterator[int]:
+    """Our own loop, with nothing known of the prompt or its picture."""
+    decoder.forget()
+    pictures = PictureFeatures(model).of(inputs)
+    sampling = Sampling(max_new_tokens=n)
+    return decoder.tokens(inputs["input_ids"], pictures, sampling, IMAGE, set())
 
 
 def generate(model: Any, inputs: dict[str, torch.Tensor], n: int) -> Iterator[int]:

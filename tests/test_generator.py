@@ -335,3 +335,10 @@ def test_a_template_can_be_chosen(folder_of: Callable[[str], str]) -> None:
     assert shaped._processor.image_processor.do_pad  # the words change, the pictures do not
     with pytest.raises(UsageError, match="template"):
         generator.load(folder_of("llava_1_5"), print, template="nope")
+
+
+def test_a_stop_string_that_is_a_token_ends_an_answer_as_one(load: Callable[..., Any]) -> None:
+    qwen, vicuna = load("onevision"), load("llava_1_5")
+    assert qwen._stop_texts == [] and vicuna._stop_texts == []
+    end = qwen._tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert end in qwen._ends()

@@ -15,7 +15,7 @@ from test_generator import noise
 
 from ragvis import generator
 from ragvis.generator import Sampling
-from ragvis.generator.reuse import Begun, LastPrompt, Pictured, PictureFeatures, as_outputs
+from ragvis.generator.reuse import Begun, Pictured, PictureFeatures, as_outputs
 from ragvis.generator.reuse import from_position as later
 
 MODELS = [*sorted(checkpoints.FAMILIES), "pocket"]
@@ -32,11 +32,6 @@ def model(
         return pocket_generator
     folder = checkpoints.FAMILIES[request.param](tmp_path_factory.mktemp(request.param))
     return generator.load(str(folder), print)
-
-
-def forget(model: Any) -> None:
-    model._last = LastPrompt()
-    model._features = PictureFeatures(model._model)
 
 
 @torch.inference_mode()
@@ -65,7 +60,7 @@ TURNS = [
 
 def test_logits_equal_those_of_a_whole_computation(model: Any) -> None:
     shots = [noise(200, 160, 0), noise(90, 300, 1)]
-    forget(model)
+    model.forget()
     reused = []
     for prompt, which in TURNS:
         pictures = [shots[i] for i in which]
@@ -84,11 +79,11 @@ def test_greedy_text_is_the_same(model: Any) -> None:
     shots = [noise(200, 160, 0), noise(90, 300, 1)]
     told, reused = [], 0
     for remember in (False, True):
-        forget(model)
+        model.forget()
         said = []
         for prompt, which in TURNS:
             if not remember:
-                forget(model)
+                model.forget()
             said.append("".join(model.stream(prompt, [shots[i] for i in which], SHORT)))
             reused = model.usage.reused_tokens
         told.append(said)
@@ -97,7 +92,7 @@ def test_greedy_text_is_the_same(model: Any) -> None:
 
 
 def test_a_picture_is_encoded_once(model: Any) -> None:
-    forget(model)
+    model.forget()
     shot = noise(200, 160, 0)
     for question in ("What?", "Where?", "Who?"):
         list(model.stream(f"{question} <image>\n", [shot], SHORT))
@@ -115,7 +110,7 @@ def test_features_leave_when_there_is_no_room(model: Any) -> None:
 
 
 def test_beams_and_errors_leave_nothing_wrong_behind(model: Any) -> None:
-    forget(model)
+    model.forget()
     shot = noise(200, 160, 0)
     prompt = "<image>\nWhat is it?"
     expected = "".join(model.stream(prompt, [shot], SHORT))
@@ -136,7 +131,7 @@ def test_our_decoder_goes_on_from_the_last_prompt(family: str, tmp_path: Path) -
     reused = []
     for prompt, which in TURNS:
         pictures = [shots[i] for i in which]
-        fresh._decoder._steps.clear()
+        fresh.forget()
         said = ["".join(m.stream(prompt, pictures, SHORT)) for m in (model, fresh)]
         assert said[0] == said[1]
         assert fresh.usage.reused_tokens == 0

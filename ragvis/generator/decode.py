@@ -67,6 +67,11 @@ class Decoder:
             yield int(token)
             logits = step.advance(token)
 
+    def forget(self) -> None:
+        """Begin the next prompt from its first token."""
+        for step in self._steps.values():
+            step.begun = Begun()
+
     def _step(self, length: int) -> _Step:
         if length not in self._steps:
             self._steps.clear()  # a longer cache takes the place of a shorter one
@@ -86,17 +91,17 @@ class _Step:
         self._position = torch.zeros((1, 1), dtype=torch.long, device=device)
         self._logits: torch.Tensor | None = None  # (vocabulary,)
         self._graph: Any = None
-        self._begun = Begun()
+        self.begun = Begun()
 
     def prefill(
         self, ids: torch.Tensor, pictures: Sequence[Pictured], image_token: int
     ) -> tuple[torch.Tensor, int]:
         """Logits (vocabulary,) after the prompt (1, n), and how many of its tokens were known."""
         listed = ids[0].tolist()
-        known = self._begun.shared(listed, pictures, image_token)
+        known = self.begun.shared(listed, pictures, image_token)
         if any(layer.is_sliding for layer in self._cache.layers):
             known = 0  # what has left a sliding window cannot be had back
-        self._begun = Begun(listed[:known], pictures)
+        self.begun = Begun(listed[:known], pictures)
         if known:
             self._rewind(known)
         else:
@@ -110,14 +115,14 @@ class _Step:
             **new,
         )
         self._position.fill_(len(listed))
-        self._begun = Begun(listed, pictures)
+        self.begun = Begun(listed, pictures)
         logits: torch.Tensor = out.logits[0, -1]
         return logits, known
 
     def advance(self, token: torch.Tensor) -> torch.Tensor:
         """Logits (vocabulary,) after ``token`` (one id)."""
         self._token.copy_(token.view(1, 1))
-        self._begun.ids.append(int(token))
+        self.begun.ids.append(int(token))
         if self._token.is_cuda:
             if self._graph is None:
                 self._capture()

@@ -60,8 +60,13 @@ class LlavaGenerator:
         self._features = PictureFeatures(model)
         self._last = LastPrompt()
         # SmolLM2's and Qwen's prompts spell their first token out; Llama's tokenizer adds it.
-        style = conversation.find_template(family.template).style
-        self._add_special = style != "chatml"
+        template = conversation.find_template(family.template)
+        self._add_special = template.style != "chatml"
+        # A stop string that is a token ends an answer as one: transformers goes through the whole
+        # vocabulary, half a second or more, in every call that is given strings to stop at.
+        tokens = self._tokenizer.get_added_vocab()
+        self._stop_tokens = {tokens[s] for s in template.stop if s in tokens}
+        self._stop_texts = [s for s in template.stop if s not in tokens]
 
     @classmethod
     def load(
@@ -163,6 +168,13 @@ class LlavaGenerator:
             run.stop()
         run.raise_error()
 
+    def forget(self) -> None:
+        """Drop what was kept of earlier prompts: their pictures, keys and values."""
+        self._features = PictureFeatures(self._model)
+        self._last = LastPrompt()
+        if self._decoder is not None:
+            self._decoder.forget()
+
     @property
     def model(self) -> Any:
         """The transformers model."""
@@ -201,9 +213,8 @@ class LlavaGenerator:
         """New token ids (n,), and their count in ``usage``."""
         if sampling.seed is not None:
             torch.manual_seed(sampling.seed)
-        stops = list(conversation.find_template(self.family.template).stop)
-        if stops:
-            more |= {"stop_strings": stops, "tokenizer": self._tokenizer}
+        if self._stop_texts:
+            more |= {"stop_strings": self._stop_texts, "tokenizer": self._tokenizer}
         pictures = self._features.of(inputs)
         ids = inputs["input_ids"]
         cache, known = self._begin(ids[0].tolist(), pictures, sampling)
@@ -216,6 +227,7 @@ class LlavaGenerator:
             **sampling.to_generate(),
             **more,
             suppress_tokens=[self._image_token],
+            eos_token_id=sorted(self._ends()) or None,
             pad_token_id=self._tokenizer.pad_token_id or min(self._ends(), default=0),
         )
         if cache is not None:
@@ -236,7 +248,8 @@ class LlavaGenerator:
     def _ends(self) -> set[int]:
         """Ids that end an answer."""
         eos = self._model.generation_config.eos_token_id
-        return set(eos if isinstance(eos, list) else [eos] if eos is not None else [])
+        named = set(eos if isinstance(eos, list) else [eos] if eos is not None else [])
+        return named | self._stop_tokens
 
 
 class _Run(threading.Thread):

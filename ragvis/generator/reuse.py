@@ -38,6 +38,7 @@ class PictureFeatures:
         self._lock = threading.Lock()
         self.encoded = 0  # pictures that went through the tower so far
 
+    @torch.inference_mode()
     def of(self, inputs: Any) -> list[Pictured]:
         """The pictures of one prompt's inputs, in order."""
         pixels = inputs.get("pixel_values")
