@@ -300,10 +300,17 @@ def test_a_lora_folder_is_merged(
         adapted.save_pretrained(str(tmp_path / "lora"))
     merged = generator.load(folder_of("llava_1_5"), print, lora=str(tmp_path / "lora"))
     assert not any("lora" in name for name, _ in merged._model.named_parameters())
+    both = f"{folder_of('llava_1_5')}+{tmp_path / 'lora'}"
+    plus = generator.load(both, print)
+    with pytest.raises(UsageError, match="two LoRA folders"):
+        generator.load(both, print, lora="another")
+    with pytest.raises(UsageError, match="no LoRA folder"):
+        generator.load(f"pocket+{tmp_path}", print)
     with torch.inference_mode():
         inputs = base.inputs("Hi", [])
         expected = adapted(**inputs).logits
-        assert torch.allclose(merged._model(**inputs).logits, expected, atol=1e-4)
+        for model in (merged, plus):
+            assert torch.allclose(model._model(**inputs).logits, expected, atol=1e-4)
         assert not torch.allclose(base._model(**inputs).logits, expected, atol=1e-2)
 
 

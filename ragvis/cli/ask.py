@@ -53,7 +53,8 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--model",
             envvar="RAGVIS_MODEL",
             metavar="MODEL",
-            help="pocket, llava-1.5-7b, any LLaVA hub id or folder.  [default: llava-1.5-7b on a "
+            help="pocket, llava-1.5-7b, any LLaVA hub id or folder; base+lora adds a LoRA "
+            "folder.  [default: llava-1.5-7b on a "
             "CUDA GPU, else pocket]",
         ),
     ):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragvis.errors import UsageError
 from ragvis.generator.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ def load(
 ) -> LlavaGenerator:
     """Load a model: ``pocket``, a known name, a hub id, or a checkpoint folder.
 
+    Any of them with a LoRA folder is written ``base+lora``.
+
     Args:
         name: which model.
         tell: takes one-line notices.
@@ -41,6 +45,18 @@ def load(
     """
     from ragvis.generator.llava import LlavaGenerator
 
+    base, adapter = _base_and_lora(name, lora)
     return LlavaGenerator.load(
-        name, tell, lora=lora, quantize=quantize, template=template, engine=engine
+        base, tell, lora=adapter, quantize=quantize, template=template, engine=engine
     )
+
+
+def _base_and_lora(name: str, lora: str | None) -> tuple[str, str | None]:
+    base, plus, adapter = name.rpartition("+")
+    if not plus or Path(name).is_dir():  # a folder may have a plus in its name
+        return name, lora
+    if lora is not None:
+        raise UsageError(f"two LoRA folders: {adapter} and {lora}", "Give one.")
+    if not (Path(adapter) / "adapter_config.json").is_file():
+        raise UsageError(f"{adapter} is no LoRA folder", "It holds no adapter_config.json.")
+    return base, adapter
