@@ -237,21 +237,26 @@ class AnswerStream:
         prepared, assistant = self.prepared, self._assistant
         asked = prepared.has_evidence
         usage = assistant.generator.usage if asked else Usage()
-        support = self._support(text) if self._verify and not abstained else None
         index = assistant.retriever.index.info()
-        now = time.perf_counter() - self._started
+        answered = time.perf_counter()
+        support = self._support(text) if self._verify and not abstained else None
+        now = time.perf_counter()
+        checked = {"verify": now - answered} if support is not None else {}
+        spent = {"first_token": self._first, **checked, "total": now - self._started}
         return Answer(
             question=self._question,
             text=text,
             abstained=abstained,
             citations=citations,
-            sources=mark_cited(prepared.composed.sources, {c.n for c in citations}),
+            sources=mark_cited(
+                prepared.composed.sources if asked else (), {c.n for c in citations}
+            ),
             ledger=prepared.composed.ledger if asked else _unused(prepared.composed.ledger),
             model=assistant.generator.info,
             index=replace(index, generation=prepared.generation),
             prompt=prepared.composed.prompt if asked else "",
             usage=asdict(usage),
-            timing_s={**prepared.timing, "first_token": self._first, "total": now},
+            timing_s={**prepared.timing, **spent},
             support=support,
         )
 
