@@ -37,6 +37,8 @@ SHORT = Sampling(max_new_tokens=8)
         ("what about kites", True),
         ("Who borrowed the other one?", True),
         ("In which drawer is the hammer kept?", False),
+        ("How much does it cost to lose a key?", False),
+        ("Is it allowed to feed them?", True),
         ("What is the capital of France, and its population?", True),  # a harmless mistake
         ("Which itinerary covers Petra in winter?", False),
     ],

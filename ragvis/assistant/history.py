@@ -20,6 +20,11 @@ _POINTING = re.compile(
     r"ones|same|other|others|another|else|former|latter|again|instead)\b",
     re.IGNORECASE,
 )
+# "How much does it cost to lose a key?" points at nothing.
+_EMPTY_IT = re.compile(
+    r"\bit (costs?|takes?|allowed|possible|necessary|permitted|forbidden|safe|true) (to|that)\b",
+    re.IGNORECASE,
+)
 _GOING_ON = re.compile(r"\s*(and|but|or|so|also|what about|how about|then)\b", re.IGNORECASE)
 _SHORT = 3  # words; "How old?" asks of something
 
@@ -27,6 +32,7 @@ _SHORT = 3  # words; "How old?" asks of something
 def leans_on_what_was_said(question: str) -> bool:
     """Whether a question needs the ones before it to be understood."""
     words = question.split()
+    question = _EMPTY_IT.sub("", question)
     return bool(len(words) <= _SHORT or _POINTING.search(question) or _GOING_ON.match(question))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ragvis.composer import Attachment, Room, compose, find_citations, sentences
+from ragvis.generator.odds import logit, probability
 from ragvis.prompts import DOES_IT_SAY, NOT_FOUND
 from ragvis.types import Source, Support
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # Fitted on the answers that pocket gave to the tune half of tests/evalset (65, 48 of them right):
 # at odds of one, 2 right ones are marked and 7 of the 17 wrong ones.
 _ANSWERS, _SAYS, _CONSTANT = 0.385, 0.750, 0.035
-_LEAST = 1e-4  # a probability nearer to 0 or 1 is not believed
 
 
 class Verifier:
@@ -93,10 +92,5 @@ def _without_citations(sentence: str) -> str:
 
 
 def _weighed(answers: float, says: float) -> float:
-    odds = _ANSWERS * _logit(answers) + _SAYS * _logit(says) + _CONSTANT
-    return 1.0 / (1.0 + math.exp(-odds))
-
-
-def _logit(p: float) -> float:
-    p = min(1 - _LEAST, max(_LEAST, p))
-    return math.log(p / (1 - p))
+    odds = _ANSWERS * logit(answers) + _SAYS * logit(says) + _CONSTANT
+    return probability(odds)

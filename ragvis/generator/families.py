@@ -18,8 +18,8 @@ class Family:
     template: str
     pixels: int  # retrieved pictures it can be shown at once
     context_limit: int  # tokens
-    # Pocket was trained on single turns. Of 16 follow-ups (tests/evalset/followups.jsonl) it
-    # answered 6 after the turns before them and 9 joined with the question that they lean on.
+    # Pocket was trained on single turns, and is asked a follow-up together with the question that
+    # it leans on (scripts/eval_followups.py).
     earlier_turns: bool = True
 
 

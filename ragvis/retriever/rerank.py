@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragvis.composer import Room, compose
+from ragvis.generator.odds import logit, probability
 from ragvis.prompts import NOT_FOUND
 from ragvis.types import Hit
 
 if TYPE_CHECKING:
     from ragvis.generator.llava import LlavaGenerator
 
-_LEAST = 1e-4  # a probability nearer to 0 or 1 is not believed
 # Their ratio was fitted on the tune half of tests/evalset with pocket; where both agree, nothing
 # changes.
 _OWN, _JUDGED = 0.67, 0.33
@@ -60,11 +59,6 @@ class Reranker:
 
 
 def _weighed(hit: Hit, answers: float) -> Hit:
-    odds = _OWN * _logit(hit.score) + _JUDGED * _logit(answers)
+    odds = _OWN * logit(hit.score) + _JUDGED * logit(answers)
     scores = {**hit.scores, "answers": round(answers, 5), "first": hit.score}
-    return replace(hit, score=round(1.0 / (1.0 + math.exp(-odds)), 4), scores=scores)
-
-
-def _logit(p: float) -> float:
-    p = min(1 - _LEAST, max(_LEAST, p))
-    return math.log(p / (1 - p))
+    return replace(hit, score=round(probability(odds), 4), scores=scores)
