@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ragvis import conversation
-    from ragvis.assistant import AnswerStream, Assistant, VisionChat
+    from ragvis.assistant import AnswerStream, Assistant, Chat, VisionChat
     from ragvis.errors import (
         BadFile,
         FetchRefused,
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from ragvis.generator import Sampling
     from ragvis.index import Index, IndexReport, IndexStatus
     from ragvis.retriever import Retriever
-    from ragvis.types import Answer, Citation, Dropped, Hit, Ledger, Source
+    from ragvis.types import Answer, Citation, Dropped, Hit, Ledger, Source, Support
 
 __version__ = "0.1.0"
 
 _HOME = {
-    **dict.fromkeys(("AnswerStream", "Assistant", "VisionChat"), "ragvis.assistant"),
+    **dict.fromkeys(("AnswerStream", "Assistant", "Chat", "VisionChat"), "ragvis.assistant"),
     **dict.fromkeys(
         (
             "BadFile",
@@ -61,7 +61,9 @@ _HOME = {
     "Sampling": "ragvis.generator",
     **dict.fromkeys(("Index", "IndexReport", "IndexStatus"), "ragvis.index"),
     "Retriever": "ragvis.retriever",
-    **dict.fromkeys(("Answer", "Citation", "Dropped", "Hit", "Ledger", "Source"), "ragvis.types"),
+    **dict.fromkeys(
+        ("Answer", "Citation", "Dropped", "Hit", "Ledger", "Source", "Support"), "ragvis.types"
+    ),
 }
 
 __all__ = [  # noqa: RUF022 - by part, as in the README
@@ -71,6 +73,7 @@ __all__ = [  # noqa: RUF022 - by part, as in the README
     "Retriever",
     "Assistant",
     "AnswerStream",
+    "Chat",
     "VisionChat",
     "Sampling",
     "Hit",
@@ -79,6 +82,7 @@ __all__ = [  # noqa: RUF022 - by part, as in the README
     "Ledger",
     "Dropped",
     "Answer",
+    "Support",
     "conversation",
     "RagvisError",
     "UsageError",

@@ -13,8 +13,7 @@ from ragvis.cli.output import notice, preview, shown
 from ragvis.errors import BadFile, UsageError
 
 if TYPE_CHECKING:
-    from ragvis.assistant import AnswerStream, Assistant, VisionChat
-    from ragvis.assistant.assistant import Chat
+    from ragvis.assistant import AnswerStream, Assistant, Chat, VisionChat
     from ragvis.generator.sampling import Sampling
     from ragvis.media.images import Picture
     from ragvis.types import Source
