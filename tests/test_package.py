@@ -34,9 +34,9 @@ LAYERS = (
     ("__main__",),
 )
 EXPORTS = """
-Index IndexReport IndexStatus Retriever Assistant AnswerStream VisionChat Sampling Hit Source
-Citation Ledger Dropped Answer conversation RagvisError UsageError PromptTooLong FetchRefused
-IndexMissing IndexMismatch IndexDamaged IndexLocked StorageError ModelError
+Index IndexReport IndexStatus Retriever Assistant AnswerStream Chat VisionChat Sampling Hit Source
+Citation Ledger Dropped Answer Support conversation RagvisError UsageError PromptTooLong
+FetchRefused IndexMissing IndexMismatch IndexDamaged IndexLocked StorageError ModelError
 ModelUnavailable MissingExtra BadFile
 """.split()
 
