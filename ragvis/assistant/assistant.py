@@ -90,10 +90,7 @@ class Assistant:
             PromptTooLong: the question does not fit the model.
             ModelError: the model cannot be loaded or fails.
         """
-        stream = self.stream(question, images, k=k, sampling=sampling, verify=verify)
-        for _ in stream:
-            pass
-        return stream.answer
+        return self.stream(question, images, k=k, sampling=sampling, verify=verify).read()
 
     def stream(
         self,
@@ -135,10 +132,7 @@ class Chat:
 
     def ask(self, question: str, images: Sequence[PictureSource] = ()) -> Answer:
         """Ask the next question. Raises as ``Assistant.ask``."""
-        stream = self.stream(question, images)
-        for _ in stream:
-            pass
-        return stream.answer
+        return self.stream(question, images).read()
 
     def stream(self, question: str, images: Sequence[PictureSource] = ()) -> AnswerStream:
         """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
@@ -191,6 +185,12 @@ class AnswerStream:
             history,
         )
         self._answer: Answer | None = None
+
+    def read(self) -> Answer:
+        """Read the pieces to their end; the whole answer."""
+        for _ in self:
+            pass
+        return self.answer
 
     @property
     def answer(self) -> Answer:

@@ -50,20 +50,15 @@ class Verifier:
             ModelError: the model fails.
         """
         spans = sentences(text)
-        prompts: list[tuple[Prompt, Prompt]] = []
-        for start, end in spans:
-            cited = _cited(text[start:end], sources)
-            claim = DOES_IT_SAY.format(_without_citations(text[start:end]))
-            prompts.append(
-                (self._prompt(question, cited, pictures), self._prompt(claim, cited, pictures))
-            )
-        refuses = self._judge.first_words([p for p, _ in prompts], [NOT_FOUND])[:, 0]
-        words = self._judge.first_words([p for _, p in prompts], ["Yes", "yes", "No", "no"])
-        yes, no = words[:, :2].sum(axis=1), words[:, 2:].sum(axis=1)
+        cited = [_cited(text[start:end], sources) for start, end in spans]
+        claims = [DOES_IT_SAY.format(_without_citations(text[start:end])) for start, end in spans]
+        prompts = [self._prompt(question, own, pictures) for own in cited]
+        prompts += [self._prompt(c, own, pictures) for c, own in zip(claims, cited, strict=True)]
+        words = self._judge.first_words(prompts, [NOT_FOUND, "Yes", "yes", "No", "no"])
+        answers = 1.0 - words[: len(spans), 0]
+        yes, no = words[len(spans) :, 1:3].sum(axis=1), words[len(spans) :, 3:].sum(axis=1)
         says = yes / (yes + no + 1e-9)
-        scores = [
-            _weighed(1.0 - r, s) for r, s in zip(refuses.tolist(), says.tolist(), strict=True)
-        ]
+        scores = map(_weighed, answers.tolist(), says.tolist())
         return tuple(
             Support(start, end, round(score, 4), score >= 0.5)
             for (start, end), score in zip(spans, scores, strict=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ragvis.assistant import AnswerStream
+    from ragvis.generator.sampling import Sampling
     from ragvis.types import Answer, Source
 
 ABSTAINED = 3
@@ -62,18 +63,37 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+most_option = click.option(
+    "-k", type=click.IntRange(1, 100), help="Most sources.  [default: 4 passages, 2 pictures]"
+)
+verify_option = click.option(
+    "--verify", is_flag=True, help="Check each sentence against what it cites, and mark doubts."
+)
+
+
+def how_to_run(
+    options: tuple[tuple[str, str], ...],
+    lora: str | None,
+    quantize: str | None,
+    template: str | None,
+) -> tuple[dict[str, str | None], Sampling]:
+    """What `model_options` say beside the model's name: how it is loaded, how it answers."""
+    from ragvis.generator.sampling import Sampling
+
+    settings = dict(options)
+    engine = settings.pop("engine", None)
+    loaded = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
+    return loaded, Sampling.of(settings)
+
+
 @click.command("ask")
 @click.argument("question")
 @click.option(
     "-a", "--attach", "images", multiple=True, metavar="IMAGE|URL", help="A picture to ask about."
 )
 @model_options
-@click.option(
-    "-k", type=click.IntRange(1, 100), help="Most sources.  [default: 4 passages, 2 pictures]"
-)
-@click.option(
-    "--verify", is_flag=True, help="Check each sentence against what it cites, and mark doubts."
-)
+@most_option
+@verify_option
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is whole.")
 @click.option("--show-prompt", is_flag=True, help="Also print the exact prompt, on stderr.")
 @index_option
@@ -102,24 +122,13 @@ def command(
       ragvis ask "what is the capital of the country whose flag this is?" -a flag.jpg
     """
     from ragvis.assistant import Assistant
-    from ragvis.generator.sampling import Sampling
     from ragvis.index import Index
     from ragvis.retriever import Retriever
 
     question = from_stdin(question)
-    chosen = dict(options)
-    engine = chosen.pop("engine", None)
-    sampling = Sampling.of(chosen)
+    chosen, sampling = how_to_run(options, lora, quantize, template)
     with Index.open(index, notice) as opened:
-        assistant = Assistant(
-            Retriever(opened),
-            model,
-            lora=lora,
-            quantize=quantize,
-            template=template,
-            engine=engine,
-            tell=notice,
-        )
+        assistant = Assistant(Retriever(opened), model, **chosen, tell=notice)
         stream = assistant.stream(question, images, k=k, sampling=sampling, verify=verify)
         if show_prompt:
             click.echo(shown(stream.prepared.composed.prompt, keep_lines=True), err=True)

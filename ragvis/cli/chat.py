@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragvis.cli.ask import model_options
+from ragvis.cli.ask import (
+    how_to_run,
+    model_options,
+    most_option,
+    source_lines,
+    verify_option,
+)
 from ragvis.cli.output import index_option, notice, shown
 from ragvis.errors import RagvisError, UsageError
 
@@ -33,10 +39,8 @@ _HELP = """  /image FILE|URL   a picture for the next question (with --image: be
 @click.option("--image", metavar="FILE|URL", help="Talk about this picture, without an index.")
 @click.option("--system", metavar="TEXT", help="With --image: replaces the model's system text.")
 @click.option("--cot", is_flag=True, help="With --image: ask it to think step by step.")
-@click.option(
-    "-k", type=click.IntRange(1, 100), help="Most sources.  [default: 4 passages, 2 pictures]"
-)
-@click.option("--verify", is_flag=True, help="Check each sentence against what it cites.")
+@most_option
+@verify_option
 @model_options
 @index_option
 def command(
@@ -61,12 +65,7 @@ def command(
       ragvis chat
       ragvis chat --image tiger.jpg -m llava-1.5-7b
     """
-    from ragvis.generator.sampling import Sampling
-
-    settings = dict(options)
-    chosen = {"lora": lora, "quantize": quantize, "template": template}
-    chosen["engine"] = settings.pop("engine", None)
-    sampling = Sampling.of(settings)
+    chosen, sampling = how_to_run(options, lora, quantize, template)
     if image is None and (system is not None or cot):
         raise UsageError("--system and --cot are for --image", "Over an index they have no part.")
     with contextlib.ExitStack() as open_things:
@@ -160,8 +159,6 @@ class _Session:
             click.echo()
 
     def _sources(self, _: str) -> None:
-        from ragvis.cli.ask import source_lines
-
         for source in self._talk.sources:
             click.echo(source_lines(source))
         if not self._talk.sources:
@@ -180,8 +177,6 @@ class _Session:
         return "\n".join(form.format(role, shown(text, keep_lines=True)) for role, text in turns)
 
     def _save(self, name: str) -> None:
-        from ragvis.cli.ask import source_lines
-
         if not name:
             raise UsageError("/save needs a file name", "For example: /save talk.md")
         sources = "\n\n".join(source_lines(s, whole=True).strip() for s in self._talk.sources)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragvis.cli.ask import model_options
+from ragvis.cli.ask import how_to_run, model_options
 from ragvis.cli.output import index_option, json_option, notice, print_json, progress
 from ragvis.errors import UsageError
 from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from ragvis.evaluation import Comparison, Report
+    from ragvis.generator.sampling import Sampling
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -69,8 +70,8 @@ def command(
         return
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.")
-    chosen = {"lora": lora, "quantize": quantize, "template": template}
-    report = _run(file, index, model, chosen, dict(options), answers, rerank, verify)
+    chosen, sampling = how_to_run(options, lora, quantize, template)
+    report = _run(file, index, model, chosen, sampling, answers, rerank, verify)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -84,24 +85,21 @@ def _run(
     index: Path,
     model: str | None,
     chosen: dict[str, str | None],
-    options: dict[str, str],
+    sampling: Sampling,
     answers: bool,
     rerank: int | None,
     verify: bool,
 ) -> Report:
     from ragvis.assistant import Assistant
     from ragvis.evaluation import evaluate, read_questions
-    from ragvis.generator.sampling import Sampling
     from ragvis.index import Index
     from ragvis.retriever import Retriever
     from ragvis.retriever.rerank import Reranker
 
     questions = read_questions(file)
-    engine = options.pop("engine", None)
-    sampling = Sampling.of(options)
     with Index.open(index, notice) as opened, progress("evaluating") as show:
         retriever = Retriever(opened)
-        assistant = Assistant(retriever, model, **chosen, engine=engine, tell=notice)
+        assistant = Assistant(retriever, model, **chosen, tell=notice)
         if rerank:
             retriever.reranker = Reranker(assistant.generator, rerank)
         asked = assistant if answers else None

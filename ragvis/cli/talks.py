@@ -11,11 +11,12 @@ import click
 from ragvis.cli.ask import print_below, source_lines
 from ragvis.cli.output import notice, preview, shown
 from ragvis.errors import BadFile, UsageError
+from ragvis.index import picture_of
+from ragvis.media.source import load_picture
 
 if TYPE_CHECKING:
     from ragvis.assistant import AnswerStream, Assistant, Chat, VisionChat
     from ragvis.generator.sampling import Sampling
-    from ragvis.media.images import Picture
     from ragvis.types import Source
 
 _STEP_BY_STEP = "\nLet's think step by step."
@@ -75,8 +76,6 @@ class IndexTalk(Talk):
         return iter(self._stream)
 
     def image(self, name: str) -> None:
-        from ragvis.media.source import load_picture
-
         preview(load_picture(name))  # a wrong name is said now, and not with the question
         self._pictures.append(name)
         notice(f"{shown(name)} goes with your next question")
@@ -99,7 +98,7 @@ class PictureTalk(Talk):
     def __init__(self, chat: VisionChat, name: str, cot: bool) -> None:
         self._chat = chat
         self._cot = cot
-        self._picture = _load(name)
+        self._picture = load_picture(name)
         self._begun = False
         self.about = f"about {shown(name)}"
 
@@ -115,7 +114,7 @@ class PictureTalk(Talk):
         self._begun = True  # an answer that was broken off has begun nothing
 
     def image(self, name: str) -> None:
-        self._picture = _load(name)
+        self._picture = load_picture(name)
         self._begun = False
         preview(self._picture)
         notice(f"about {shown(name)}")
@@ -128,16 +127,8 @@ class PictureTalk(Talk):
         return list(zip(said[::2], said[1::2], strict=True))
 
 
-def _load(name: str) -> Picture:
-    from ragvis.media.source import load_picture
-
-    return load_picture(name)
-
-
 def show(source: Source) -> None:
     """``/show``: a source in full, its picture where the terminal can show one."""
-    from ragvis.index import picture_of
-
     click.echo(source_lines(source, whole=True))
     if source.hit.modality == "image" and source.hit.sha256:
         try:

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 # Where a sentence ends: after its full stop and its citations, at a space or the end of a line.
 # "38.5", "e.g. this" and "Mr Quist" go on: what comes next must look like a beginning.
+_NOT_AFTER = "".join(rf"(?<!\b{word})" for word in ("Mr", "Mrs", "Ms", "Dr", "St", "No"))
 _END = re.compile(
-    r"(?:(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bNo)[.!?][\"'”’)]*(?:\s*\[\d+\])*|\])(?=\s+[\"'“‘(]*[A-Z0-9])|\n+"
+    r"(?:" + _NOT_AFTER + r"[.!?][\"'”’)]*(?:\s*\[\d+\])*|\])(?=\s+[\"'“‘(]*[A-Z0-9])|\n+"
 )
 
 

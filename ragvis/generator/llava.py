@@ -217,8 +217,9 @@ class LlavaGenerator:
             more |= {"stop_strings": self._stop_texts, "tokenizer": self._tokenizer}
         pictures = self._features.of(inputs)
         ids = inputs["input_ids"]
-        cache, known = self._begin(ids[0].tolist(), pictures, sampling)
-        new_pictures = from_position(known, ids[0].tolist(), pictures, self._image_token)
+        listed = ids[0].tolist()
+        cache, known = self._begin(listed, pictures, sampling)
+        new_pictures = from_position(known, listed, pictures, self._image_token)
         out = self._model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
