@@ -20,6 +20,7 @@ from PIL import Image
 from ragvis import encoder as encoders
 from ragvis.cli.output import shown, snippet
 from ragvis.index import Index
+from ragvis.models import hub
 from ragvis.store.lock import writer_lock
 
 
@@ -192,7 +193,7 @@ def test_ask_on_a_llava_shaped_checkpoint_in_8bit(small: Path, tmp_path: Path) -
     answer = json.loads(result.stdout)
     assert answer["model"] == {
         "name": str(model),
-        "revision": "local",
+        "revision": hub.revision_of(model),
         "quantization": "8bit",
         "device": "cpu",
         "engine": "bitsandbytes",

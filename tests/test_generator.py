@@ -25,6 +25,7 @@ from ragvis.errors import ModelError, ModelUnavailable, UsageError
 from ragvis.generator import Sampling, int8
 from ragvis.generator.decode import Decoder
 from ragvis.generator.llava import KEPT_WHOLE, _StopText
+from ragvis.models import hub
 
 SHORT = Sampling(max_new_tokens=6)
 TEMPLATE = {
@@ -349,3 +350,15 @@ def test_a_stop_string_that_is_a_token_ends_an_answer_as_one(load: Callable[...,
     assert qwen._stop_texts == [] and vicuna._stop_texts == []
     end = qwen._tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert end in qwen._ends()
+
+
+def test_a_folder_s_weights_have_a_name(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    names = set()
+    for data in (b"a" * 3_000_000, b"a" * 2_999_999 + b"b", b"a" * 3_000_001, b"short"):
+        weights.write_bytes(data)
+        names.add(hub.revision_of(tmp_path))
+    weights.rename(tmp_path / "another.safetensors")
+    names.add(hub.revision_of(tmp_path))
+    assert len(names) == 5 and all(name.startswith("local-") for name in names)
+    assert hub.revision_of(tmp_path) in names

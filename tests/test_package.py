@@ -29,7 +29,7 @@ LAYERS = (
     ("retriever",),
     ("integrations",),
     ("assistant",),
-    ("evaluation",),
+    ("evaluation", "logs"),
     ("cli",),
     ("__main__",),
 )

@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from ragvis import generator as generators
-from ragvis.assistant.history import History
-from ragvis.assistant.prepared import Prepared
+from ragvis.assistant.history import History, Said
+from ragvis.assistant.prepared import AskOptions, Prepared
 from ragvis.composer import CitationFilter, find_citations, mark_cited
 from ragvis.errors import UsageError
+from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling, Usage
-from ragvis.models import registry
 from ragvis.prompts import NOT_FOUND
 from ragvis.retriever import Retriever
 from ragvis.types import Answer, Ledger, Source, Support, Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.assistant.prepared import PictureSource
-    from ragvis.generator.llava import LlavaGenerator
+    from ragvis.assistant.verify import Verifier
+    from ragvis.generator.choice import Generator
 
 
 class Assistant:
@@ -49,23 +49,17 @@ class Assistant:
         tell: Tell = silent,
     ) -> None:
         self.retriever = retriever
-        self._name = model
-        self._options = {
-            "lora": lora,
-            "quantize": quantize,
-            "template": template,
-            "engine": engine,
-        }
-        self._tell = tell
-        self._generator: LlavaGenerator | None = None
+        self._model = LazyModel(ModelChoice(model, lora, quantize, template, engine), tell)
 
     @property
-    def generator(self) -> LlavaGenerator:
+    def choice(self) -> ModelChoice:
+        """Which model was asked for."""
+        return self._model.choice
+
+    @property
+    def generator(self) -> Generator:
         """The model, loaded on first use."""
-        if self._generator is None:
-            name = self._name or registry.default_names(self._tell)[1]
-            self._generator = generators.load(name, self._tell, **self._options)
-        return self._generator
+        return self._model.generator
 
     def ask(
         self,
@@ -102,13 +96,14 @@ class Assistant:
         verify: bool = False,
     ) -> AnswerStream:
         """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
-        return AnswerStream(self, question, images, k, sampling or Sampling(), verify, History())
+        options = AskOptions(k, sampling or Sampling(), verify)
+        return AnswerStream(self, question, images, options, History())
 
     def chat(
         self, *, k: int | None = None, sampling: Sampling | None = None, verify: bool = False
     ) -> Chat:
         """A conversation over the index; the arguments are those of ``ask``."""
-        return Chat(self, k, sampling or Sampling(), verify)
+        return Chat(self, AskOptions(k, sampling or Sampling(), verify))
 
 
 class Chat:
@@ -121,13 +116,11 @@ class Chat:
     """
 
     def __init__(
-        self, assistant: Assistant, k: int | None, sampling: Sampling, verify: bool
+        self, assistant: Assistant, options: AskOptions, history: History | None = None
     ) -> None:
         self._assistant = assistant
-        self._k = k
-        self._sampling = sampling
-        self._verify = verify
-        self._history = History()
+        self._options = options
+        self._history = history or History()
         self.answers: list[Answer] = []  # every answer given, refusals too
 
     def ask(self, question: str, images: Sequence[PictureSource] = ()) -> Answer:
@@ -137,14 +130,7 @@ class Chat:
     def stream(self, question: str, images: Sequence[PictureSource] = ()) -> AnswerStream:
         """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
         return AnswerStream(
-            self._assistant,
-            question,
-            images,
-            self._k,
-            self._sampling,
-            self._verify,
-            self._history,
-            self.answers.append,
+            self._assistant, question, images, self._options, self._history, self.answers.append
         )
 
     @property
@@ -161,29 +147,23 @@ class AnswerStream:
         assistant: Assistant,
         question: str,
         images: Sequence[PictureSource],
-        k: int | None,
-        sampling: Sampling,
-        verify: bool,
+        options: AskOptions,
         history: History,
         on_answer: Callable[[Answer], None] = lambda _: None,
     ) -> None:
-        self._assistant = assistant
-        self._on_answer = on_answer
-        self._history = history
-        self._verify = verify
-        self._question = question
         self._started = time.perf_counter()
-        self._sampling = sampling
         self._first = 0.0
+        self.assistant = assistant
+        self.question = question
+        self.images = images
+        self.options = options
+        self._history = history
+        self._on_answer = on_answer
         self.prepared = Prepared(
-            assistant.retriever,
-            lambda: assistant.generator,
-            question,
-            images,
-            k,
-            sampling,
-            history,
+            assistant.retriever, lambda: assistant.generator, question, images, options, history
         )
+        # Before the answer: a model that cannot be asked says so first
+        self._verifier = _verifier(assistant.generator) if options.verify else None
         self._answer: Answer | None = None
 
     def read(self) -> Answer:
@@ -203,6 +183,19 @@ class AnswerStream:
             raise UsageError("read the stream to its end before its answer")
         return self._answer
 
+    @property
+    def said(self) -> Said:
+        """What a conversation remembers of it. Raises as ``answer``."""
+        answer, composed = self.answer, self.prepared.composed
+        return Said(
+            question=self.question,
+            abstained=answer.abstained,
+            turn=replace(composed.turn, answer=answer.text),
+            kept=len(composed.kept),
+            attachments=self.prepared.attachments,
+            pictures=self.prepared.pictures,
+        )
+
     def __iter__(self) -> Iterator[str]:
         said: list[str] = []
         for piece in self._pieces():
@@ -216,16 +209,16 @@ class AnswerStream:
             said = [NOT_FOUND]
             yield NOT_FOUND
         self._answer = self._finish("".join(said).strip())
-        self._history.add(self._answer, self.prepared)
+        self._history.add(self.said)
         self._on_answer(self._answer)
 
     def _pieces(self) -> Iterator[str]:
         if not self.prepared.has_evidence:
             return
-        composed, generator = self.prepared.composed, self._assistant.generator
+        composed, generator = self.prepared.composed, self.assistant.generator
         checked = CitationFilter({s.n for s in composed.sources})
         pictures = list(self.prepared.pictures.values())
-        for piece in generator.stream(composed.prompt, pictures, self._sampling):
+        for piece in generator.stream(composed.prompt, pictures, self.options.sampling):
             if ready := checked.feed(piece):
                 yield ready
         yield checked.finish()
@@ -234,17 +227,17 @@ class AnswerStream:
         abstained = text.strip(" .").lower() == NOT_FOUND.strip(" .").lower()
         text = NOT_FOUND if abstained else text
         citations = find_citations(text)
-        prepared, assistant = self.prepared, self._assistant
+        prepared, assistant = self.prepared, self.assistant
         asked = prepared.has_evidence
         usage = assistant.generator.usage if asked else Usage()
         index = assistant.retriever.index.info()
         answered = time.perf_counter()
-        support = self._support(text) if self._verify and not abstained else None
+        support = None if abstained else self._support(text)
         now = time.perf_counter()
         checked = {"verify": now - answered} if support is not None else {}
         spent = {"first_token": self._first, **checked, "total": now - self._started}
         return Answer(
-            question=self._question,
+            question=self.question,
             text=text,
             abstained=abstained,
             citations=citations,
@@ -260,12 +253,19 @@ class AnswerStream:
             support=support,
         )
 
-    def _support(self, text: str) -> tuple[Support, ...]:
-        from ragvis.assistant.verify import Verifier
-
+    def _support(self, text: str) -> tuple[Support, ...] | None:
+        if self._verifier is None:
+            return None
         prepared = self.prepared
-        verifier = Verifier(self._assistant.generator)
-        return verifier.check(prepared.asked, text, prepared.composed.sources, prepared.pictures)
+        return self._verifier.check(
+            prepared.asked, text, prepared.composed.sources, prepared.pictures
+        )
+
+
+def _verifier(generator: Generator) -> Verifier:
+    from ragvis.assistant.verify import Verifier
+
+    return Verifier(generator)
 
 
 def _unused(ledger: Ledger) -> Ledger:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragvis.composer import Attachment, Past, Turn
-from ragvis.types import Answer, Source
+from ragvis.types import Source
 
 if TYPE_CHECKING:
-    from ragvis.assistant.prepared import Prepared
     from ragvis.media.images import Picture
 
 # Words that point at something said before, unless the same question names it.
@@ -34,6 +33,27 @@ def leans_on_what_was_said(question: str) -> bool:
     words = question.split()
     question = _EMPTY_IT.sub("", question)
     return bool(len(words) <= _SHORT or _POINTING.search(question) or _GOING_ON.match(question))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A question and its answer, as a conversation remembers them.
+
+    Attributes:
+        question: as it was asked.
+        abstained: whether the answer was a refusal, which told nothing.
+        turn: what entered the prompt for it, with the answer.
+        kept: how many of the earlier turns were in the prompt.
+        attachments: pictures that came with the question.
+        pictures: of all sources placed as pixels, by hit id.
+    """
+
+    question: str
+    abstained: bool
+    turn: Turn
+    kept: int
+    attachments: Sequence[Attachment]
+    pictures: Mapping[str, Picture]
 
 
 class History:
@@ -67,17 +87,16 @@ class History:
         """The pictures that a question is about though it brings none."""
         return self._photos if self.is_followed_by(question) else []
 
-    def add(self, answer: Answer, prepared: Prepared) -> None:
+    def add(self, said: Said) -> None:
         """Remember an answer. A refused one told nothing, and its turn is left out."""
-        if not self.is_followed_by(answer.question):
-            self._last = answer.question
+        if not self.is_followed_by(said.question):
+            self._last = said.question
             self._photos = []
-        self._photos = prepared.attachments or self._photos
-        self.attached += len(prepared.attachments)
-        if not answer.abstained:
-            turn = replace(prepared.composed.turn, answer=answer.text)
-            self._remember(turn, prepared.composed.kept)
-        self._keep(self.pictures | prepared.pictures)
+        self._photos = list(said.attachments) or self._photos
+        self.attached += len(said.attachments)
+        if not said.abstained:
+            self._remember(said)
+        self._keep(self.pictures | dict(said.pictures))
 
     def _keep(self, pictures: dict[str, Picture]) -> None:
         """Of all pictures those that may enter a prompt again: a long conversation is no album."""
@@ -85,7 +104,8 @@ class History:
         needed |= {one.hit.id for one in self._photos}
         self.pictures = {name: picture for name, picture in pictures.items() if name in needed}
 
-    def _remember(self, turn: Turn, kept: tuple[Turn, ...]) -> None:
-        self._sources |= {s.n: s for s in turn.sources}
+    def _remember(self, said: Said) -> None:
+        self._sources |= {s.n: s for s in said.turn.sources}
         numbers = {s.hit.id: s.n for s in self._sources.values()}
-        self.past = Past((*kept, turn), numbers)
+        kept = self.past.turns[max(0, len(self.past.turns) - said.kept) :]
+        self.past = Past((*kept, said.turn), numbers)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragvis.assistant.history import History
 from ragvis.composer import Attachment, Composed, Room, compose
 from ragvis.errors import BadFile, UsageError
+from ragvis.generator.sampling import Sampling
 from ragvis.index import picture_of
 from ragvis.media import source as media
 from ragvis.retriever import Manner, Query, Ranked, Retriever
 from ragvis.types import LEAST_EVIDENCE, Hit
 
 if TYPE_CHECKING:
-    from ragvis.generator.llava import LlavaGenerator
-    from ragvis.generator.sampling import Sampling
+    from ragvis.generator.choice import Generator
     from ragvis.media.images import Picture
 
     PictureSource = str | Path | bytes | Picture
@@ -31,17 +31,31 @@ LEAST_BESIDE_A_PICTURE = 0.5  # of a passage, where the question asks for a pict
 LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
 
 
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """How questions are answered.
+
+    Attributes:
+        k: most sources to place; None places 4 passages and 2 pictures.
+        sampling: how the answer is drawn.
+        verify: check each sentence against the sources it cites.
+    """
+
+    k: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    verify: bool = False
+
+
 class Prepared:
     """A question with its evidence and its prompt."""
 
     def __init__(
         self,
         retriever: Retriever,
-        generator: Callable[[], LlavaGenerator],
+        generator: Callable[[], Generator],
         question: str,
         images: Sequence[PictureSource],
-        k: int | None,
-        sampling: Sampling,
+        options: AskOptions,
         history: History,
     ) -> None:
         if not question.strip():
@@ -53,7 +67,7 @@ class Prepared:
         self.query = history.standalone(question)
         again = [] if brought else history.attachments(question)
         photos = brought or [self._pictures[one.hit.id] for one in again]
-        ranked, known_as = self._retrieve(k, photos)
+        ranked, known_as = self._retrieve(options.k, photos)
         retrieved = time.perf_counter()
         spec = generator().spec
         loaded = time.perf_counter()
@@ -64,7 +78,7 @@ class Prepared:
         # A model that sees no earlier turn is asked, and shown, all that this one leans on
         self.asked = question if spec.earlier_turns else self.query
         shown = self.attachments if spec.earlier_turns else [*again, *self.attachments]
-        room = _room(k, sampling)
+        room = _room(options.k, options.sampling)
         least = LEAST_BESIDE_A_PHOTO if photos else LEAST_PICTURE
         asks_for_pictures = not photos and Manner.of(question).pictures
         hits = _placeable(ranked, least, asks_for_pictures)

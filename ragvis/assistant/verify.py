@@ -11,7 +11,7 @@ from ragvis.prompts import DOES_IT_SAY, NOT_FOUND
 from ragvis.types import Source, Support
 
 if TYPE_CHECKING:
-    from ragvis.generator.llava import LlavaGenerator
+    from ragvis.generator.choice import Generator
     from ragvis.media.images import Picture
 
     Prompt = tuple[str, Sequence[Picture]]
@@ -29,7 +29,7 @@ class Verifier:
     answer the question from them at all, rather than refuse. Their odds are weighed.
     """
 
-    def __init__(self, generator: LlavaGenerator) -> None:
+    def __init__(self, generator: Generator) -> None:
         from ragvis.generator.judge import Judge
 
         self._judge = Judge(generator)

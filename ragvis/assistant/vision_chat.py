@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragvis import generator as generators
 from ragvis.composer import neutral
 from ragvis.conversation import image_first, render
 from ragvis.errors import PromptTooLong, UsageError
+from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
-from ragvis.models import registry
 from ragvis.prompts import POCKET_CHAT_SYSTEM
 from ragvis.types import Tell, silent
 
 if TYPE_CHECKING:
-    from ragvis.generator.llava import LlavaGenerator
+    from ragvis.generator.choice import Generator
     from ragvis.media.images import Picture
 
 
@@ -58,19 +57,28 @@ class VisionChat:
         system: str | None = None,
         tell: Tell = silent,
     ) -> None:
-        self._name = model
-        self._options = {
-            "lora": lora,
-            "quantize": quantize,
-            "template": template,
-            "engine": engine,
-        }
+        self._model = LazyModel(ModelChoice(model, lora, quantize, template, engine), tell)
         self._sampling = sampling or Sampling()
         self._system = system
-        self._tell = tell
-        self._generator: LlavaGenerator | None = None
         self._pictures: list[Picture] = []
         self._turns: list[Turn] = []
+        self.prompt = ""  # the last one, exactly
+
+    @property
+    def choice(self) -> ModelChoice:
+        """Which model was asked for."""
+        return self._model.choice
+
+    @property
+    def picture(self) -> Picture:
+        """What the conversation is about.
+
+        Raises:
+            UsageError: it has not begun.
+        """
+        if not self._pictures:
+            raise UsageError("the conversation has not begun", "Call start() with a picture.")
+        return self._pictures[0]
 
     @property
     def transcript(self) -> tuple[Turn, ...]:
@@ -78,12 +86,9 @@ class VisionChat:
         return tuple(self._turns)
 
     @property
-    def generator(self) -> LlavaGenerator:
+    def generator(self) -> Generator:
         """The model, loaded on first use."""
-        if self._generator is None:
-            name = self._name or registry.default_names(self._tell)[1]
-            self._generator = generators.load(name, self._tell, **self._options)
-        return self._generator
+        return self._model.generator
 
     def start(
         self,
@@ -108,7 +113,12 @@ class VisionChat:
         """``start``, piece by piece."""
         self._pictures = [load_picture(picture)]
         self._turns = []
-        return self._say(prompt, sampling)
+        return self._say(self.picture, prompt, sampling)
+
+    def resume(self, picture: str | Path | bytes | Picture, turns: Iterable[Turn]) -> None:
+        """Take up a conversation that was had before; ``reply`` goes on with it."""
+        self._pictures = [load_picture(picture)]
+        self._turns = list(turns)
 
     def reply(self, prompt: str, sampling: Sampling | None = None) -> str:
         """Go on with the conversation.
@@ -121,11 +131,9 @@ class VisionChat:
 
     def reply_stream(self, prompt: str, sampling: Sampling | None = None) -> Iterator[str]:
         """``reply``, piece by piece."""
-        if not self._pictures:
-            raise UsageError("the conversation has not begun", "Call start() with a picture.")
-        return self._say(prompt, sampling)
+        return self._say(self.picture, prompt, sampling)
 
-    def _say(self, prompt: str, sampling: Sampling | None) -> Iterator[str]:
+    def _say(self, picture: Picture, prompt: str, sampling: Sampling | None) -> Iterator[str]:
         if not prompt.strip():
             raise UsageError("the message is empty")
         sampling = sampling or self._sampling
@@ -133,7 +141,8 @@ class VisionChat:
         text = self._render(turns)
         self._check_room(text, sampling)
         said: list[str] = []
-        for piece in self.generator.stream(text, self._pictures, sampling):
+        self.prompt = text
+        for piece in self.generator.stream(text, [picture], sampling):
             piece = piece if said else piece.lstrip()
             said.append(piece)
             yield piece

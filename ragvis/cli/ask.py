@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ragvis.cli.conversation import Conversation
 from ragvis.cli.output import (
     from_stdin,
     index_option,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ragvis.assistant import AnswerStream
+    from ragvis.generator.choice import ModelChoice
     from ragvis.generator.sampling import Sampling
     from ragvis.types import Answer, Source
 
@@ -66,24 +68,28 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 most_option = click.option(
     "-k", type=click.IntRange(1, 100), help="Most sources.  [default: 4 passages, 2 pictures]"
 )
+log_option = click.option(
+    "-n", "--no-log", is_flag=True, envvar="RAGVIS_NO_LOG", help="Do not log the answers."
+)
 verify_option = click.option(
     "--verify", is_flag=True, help="Check each sentence against what it cites, and mark doubts."
 )
 
 
 def how_to_run(
+    model: str | None,
     options: tuple[tuple[str, str], ...],
     lora: str | None,
     quantize: str | None,
     template: str | None,
-) -> tuple[dict[str, str | None], Sampling]:
-    """What `model_options` say beside the model's name: how it is loaded, how it answers."""
+) -> tuple[ModelChoice, Sampling]:
+    """What `model_options` say: which model, how it is loaded, how it answers."""
+    from ragvis.generator.choice import ModelChoice
     from ragvis.generator.sampling import Sampling
 
     settings = dict(options)
     engine = settings.pop("engine", None)
-    loaded = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
-    return loaded, Sampling.of(settings)
+    return ModelChoice(model, lora, quantize, template, engine), Sampling.of(settings)
 
 
 @click.command("ask")
@@ -94,8 +100,10 @@ def how_to_run(
 @model_options
 @most_option
 @verify_option
+@click.option("-c", "--continue", "goes_on", is_flag=True, help="Go on from the last answer.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is whole.")
 @click.option("--show-prompt", is_flag=True, help="Also print the exact prompt, on stderr.")
+@log_option
 @index_option
 @json_option
 def command(
@@ -108,8 +116,10 @@ def command(
     options: tuple[tuple[str, str], ...],
     k: int | None,
     verify: bool,
+    goes_on: bool,
     no_stream: bool,
     show_prompt: bool,
+    no_log: bool,
     index: Path,
     as_json: bool,
 ) -> int:
@@ -120,19 +130,22 @@ def command(
     \b
       ragvis ask "which tool holds a nut?"
       ragvis ask "what is the capital of the country whose flag this is?" -a flag.jpg
+      ragvis ask -c "and how many people live there?"
     """
-    from ragvis.assistant import Assistant
+    from ragvis.assistant.prepared import AskOptions
     from ragvis.index import Index
-    from ragvis.retriever import Retriever
 
     question = from_stdin(question)
-    chosen, sampling = how_to_run(options, lora, quantize, template)
+    chosen, sampling = how_to_run(model, options, lora, quantize, template)
     with Index.open(index, notice) as opened:
-        assistant = Assistant(Retriever(opened), model, **chosen, tell=notice)
-        stream = assistant.stream(question, images, k=k, sampling=sampling, verify=verify)
+        conversation = Conversation(
+            opened, chosen, AskOptions(k, sampling, verify), goes_on, not no_log
+        )
+        stream = conversation.chat.stream(question, images)
         if show_prompt:
             click.echo(shown(stream.prepared.composed.prompt, keep_lines=True), err=True)
         answer = _read(stream, quietly=as_json or no_stream)
+        conversation.log(stream)
     _print(answer, as_json, no_stream)
     return ABSTAINED if answer.abstained else 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 
 from ragvis.cli.ask import (
     how_to_run,
+    log_option,
     model_options,
     most_option,
     source_lines,
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ragvis.cli.talks import Talk
-    from ragvis.generator.sampling import Sampling
 
 _HELP = """  /image FILE|URL   a picture for the next question (with --image: begin anew about it)
   /sources          what the answers rest on, by number
@@ -39,14 +38,17 @@ _HELP = """  /image FILE|URL   a picture for the next question (with --image: be
 @click.option("--image", metavar="FILE|URL", help="Talk about this picture, without an index.")
 @click.option("--system", metavar="TEXT", help="With --image: replaces the model's system text.")
 @click.option("--cot", is_flag=True, help="With --image: ask it to think step by step.")
+@click.option("-c", "--continue", "goes_on", is_flag=True, help="Go on with the last conversation.")
 @most_option
 @verify_option
 @model_options
+@log_option
 @index_option
 def command(
     image: str | None,
     system: str | None,
     cot: bool,
+    goes_on: bool,
     k: int | None,
     verify: bool,
     model: str | None,
@@ -54,6 +56,7 @@ def command(
     lora: str | None,
     template: str | None,
     options: tuple[tuple[str, str], ...],
+    no_log: bool,
     index: Path,
 ) -> None:
     """Talk with the model over the index, or with --image about one picture.
@@ -65,49 +68,21 @@ def command(
       ragvis chat
       ragvis chat --image tiger.jpg -m llava-1.5-7b
     """
-    chosen, sampling = how_to_run(options, lora, quantize, template)
-    if image is None and (system is not None or cot):
-        raise UsageError("--system and --cot are for --image", "Over an index they have no part.")
-    with contextlib.ExitStack() as open_things:
-        if image is not None:
-            talk = _about_picture(image, system, cot, model, chosen, sampling)
-        else:
-            talk = _over_index(index, k, verify, model, chosen, sampling, open_things)
-        _Session(talk).run()
-
-
-def _about_picture(
-    image: str,
-    system: str | None,
-    cot: bool,
-    model: str | None,
-    chosen: dict[str, str | None],
-    sampling: Sampling,
-) -> Talk:
-    from ragvis.assistant import VisionChat
-    from ragvis.cli.talks import PictureTalk
-
-    chat = VisionChat(model, **chosen, sampling=sampling, system=system, tell=notice)
-    return PictureTalk(chat, image, cot)
-
-
-def _over_index(
-    index: Path,
-    k: int | None,
-    verify: bool,
-    model: str | None,
-    chosen: dict[str, str | None],
-    sampling: Sampling,
-    open_things: contextlib.ExitStack,
-) -> Talk:
-    from ragvis.assistant import Assistant
-    from ragvis.cli.talks import IndexTalk
+    from ragvis.assistant.prepared import AskOptions
+    from ragvis.cli.talks import IndexTalk, PictureTalk
     from ragvis.index import Index
-    from ragvis.retriever import Retriever
 
-    opened = open_things.enter_context(Index.open(index, notice))
-    assistant = Assistant(Retriever(opened), model, **chosen, tell=notice)
-    return IndexTalk(assistant, k, sampling, verify)
+    chosen, sampling = how_to_run(model, options, lora, quantize, template)
+    if image is not None:
+        if goes_on:
+            raise UsageError("-c is for a conversation over the index", "Leave it out.")
+        _Session(PictureTalk(image, chosen, sampling, system, cot, not no_log)).run()
+        return
+    if system is not None or cot:
+        raise UsageError("--system and --cot are for --image", "Over an index they have no part.")
+    with Index.open(index, notice) as opened:
+        wanted = AskOptions(k, sampling, verify)
+        _Session(IndexTalk(opened, chosen, wanted, goes_on, not no_log)).run()
 
 
 class _Session:

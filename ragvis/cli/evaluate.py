@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from ragvis.evaluation import Comparison, Report
+    from ragvis.generator.choice import ModelChoice
     from ragvis.generator.sampling import Sampling
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -70,8 +72,8 @@ def command(
         return
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.")
-    chosen, sampling = how_to_run(options, lora, quantize, template)
-    report = _run(file, index, model, chosen, sampling, answers, rerank, verify)
+    chosen, sampling = how_to_run(model, options, lora, quantize, template)
+    report = _run(file, index, chosen, sampling, answers, rerank, verify)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -83,8 +85,7 @@ def command(
 def _run(
     file: Path,
     index: Path,
-    model: str | None,
-    chosen: dict[str, str | None],
+    chosen: ModelChoice,
     sampling: Sampling,
     answers: bool,
     rerank: int | None,
@@ -99,7 +100,7 @@ def _run(
     questions = read_questions(file)
     with Index.open(index, notice) as opened, progress("evaluating") as show:
         retriever = Retriever(opened)
-        assistant = Assistant(retriever, model, **chosen, tell=notice)
+        assistant = Assistant(retriever, **asdict(chosen), tell=notice)
         if rerank:
             retriever.reranker = Reranker(assistant.generator, rerank)
         asked = assistant if answers else None
@@ -107,8 +108,6 @@ def _run(
 
 
 def _compare(files: tuple[Path, Path], as_json: bool) -> None:
-    from dataclasses import asdict
-
     from ragvis.evaluation import compare
     from ragvis.evaluation.report import read_report
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ragvis import __version__, config
-from ragvis.cli import ask, chat, doctor, evaluate, index, models, search, status
+from ragvis.cli import ask, chat, doctor, evaluate, index, logs, models, search, status
 from ragvis.cli.output import notice, shown
 from ragvis.errors import RagvisError
 
@@ -57,6 +57,8 @@ for command in (
     chat.command,
     status.command,
     evaluate.command,
+    logs.group,
+    logs.replay,
     models.group,
     doctor.command,
 ):

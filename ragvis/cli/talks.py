@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from ragvis.assistant import VisionChat
 from ragvis.cli.ask import print_below, source_lines
+from ragvis.cli.conversation import Conversation, Journal
 from ragvis.cli.output import notice, preview, shown
 from ragvis.errors import BadFile, UsageError
 from ragvis.index import picture_of
+from ragvis.logs import record_of_picture_chat
 from ragvis.media.source import load_picture
 
 if TYPE_CHECKING:
-    from ragvis.assistant import AnswerStream, Assistant, Chat, VisionChat
+    from ragvis.assistant import AnswerStream
+    from ragvis.assistant.prepared import AskOptions
+    from ragvis.generator.choice import ModelChoice
     from ragvis.generator.sampling import Sampling
+    from ragvis.index import Index
     from ragvis.types import Source
 
 _STEP_BY_STEP = "\nLet's think step by step."
@@ -57,21 +64,18 @@ class IndexTalk(Talk):
     """Questions that are answered from an index."""
 
     def __init__(
-        self, assistant: Assistant, k: int | None, sampling: Sampling, verify: bool
+        self, index: Index, chosen: ModelChoice, options: AskOptions, goes_on: bool, logged: bool
     ) -> None:
-        self._assistant = assistant
-        self._options = (k, sampling, verify)
+        self._talk = Conversation(index, chosen, options, goes_on, logged)
         self._pictures: list[str] = []  # for the next question
         self._stream: AnswerStream | None = None
-        self.about = f"about {shown(assistant.retriever.index.info().path)}"
-        self.new()
+        self.about = f"about {shown(str(index.path))}"
 
     def new(self) -> None:
-        k, sampling, verify = self._options
-        self._chat: Chat = self._assistant.chat(k=k, sampling=sampling, verify=verify)
+        self._talk.begin_anew()
 
     def say(self, line: str) -> Iterator[str]:
-        self._stream = self._chat.stream(line, self._pictures)
+        self._stream = self._talk.chat.stream(line, self._pictures)
         self._pictures = []
         return iter(self._stream)
 
@@ -81,28 +85,41 @@ class IndexTalk(Talk):
         notice(f"{shown(name)} goes with your next question")
 
     def turns(self) -> list[tuple[str, str]]:
-        return [(a.question, a.text) for a in self._chat.answers]
+        return [(a.question, a.text) for a in self._talk.chat.answers]
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        return self._chat.sources
+        return self._talk.chat.sources
 
     def after(self) -> None:
         if self._stream is not None:
+            self._talk.log(self._stream)
             print_below(self._stream.answer)
 
 
 class PictureTalk(Talk):
     """A conversation about a picture, with no index."""
 
-    def __init__(self, chat: VisionChat, name: str, cot: bool) -> None:
-        self._chat = chat
-        self._cot = cot
+    def __init__(
+        self,
+        name: str,
+        chosen: ModelChoice,
+        sampling: Sampling,
+        system: str | None,
+        cot: bool,
+        logged: bool,
+    ) -> None:
         self._picture = load_picture(name)
-        self._begun = False
+        self._name = name
+        self._chat = VisionChat(**asdict(chosen), sampling=sampling, system=system, tell=notice)
+        self._asked = (sampling, system)
+        self._cot = cot
+        self._logged = logged
         self.about = f"about {shown(name)}"
+        self.new()
 
     def new(self) -> None:
+        self._journal = Journal(self._logged)
         self._begun = False
 
     def say(self, line: str) -> Iterator[str]:
@@ -115,11 +132,13 @@ class PictureTalk(Talk):
 
     def image(self, name: str) -> None:
         self._picture = load_picture(name)
-        self._begun = False
+        self._name = name
+        self.new()
         preview(self._picture)
         notice(f"about {shown(name)}")
 
     def after(self) -> None:
+        self._journal.add(record_of_picture_chat(self._chat, self._name, *self._asked))
         click.echo()
 
     def turns(self) -> list[tuple[str, str]]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ragvis.generator.llava import failing
+from ragvis.errors import UsageError
+from ragvis.generator.llava import LlavaGenerator, failing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ragvis.generator.llava import LlavaGenerator
+    from ragvis.generator.choice import Generator
     from ragvis.media.images import Picture
 
     Prompt = tuple[str, Sequence[Picture]]  # with its pictures, in order
@@ -28,9 +29,15 @@ class Judge:
 
     What all prompts begin with goes through the model once. Prompts without pictures are then
     batched; those with pictures go one by one, as pictures of some families differ in size.
+
+    Raises:
+        UsageError: a model that is not on this machine.
     """
 
-    def __init__(self, generator: LlavaGenerator) -> None:
+    def __init__(self, generator: Generator) -> None:
+        if not isinstance(generator, LlavaGenerator):
+            hint = "Leave out --verify or --rerank, or choose a model that runs here."
+            raise UsageError(f"{generator.info.name} does not tell its odds", hint)
         self._generator = generator
         self._one_at_a_time = threading.Lock()  # a tokenizer keeps its padding as state
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -99,7 +100,8 @@ class LlavaGenerator:
         # transformers, bitsandbytes, peft and the hub each have errors of their own
         except Exception as error:
             raise hub.explain("model", name, error) from error
-        revision = getattr(config, "_commit_hash", None) or "local"
+        revision = getattr(config, "_commit_hash", None) or hub.revision_of(Path(where))
+        revision += f"+{hub.revision_of(Path(lora))}" if lora else ""
         info = ModelInfo(name, revision, quantization, str(model.device), engine)
         return cls(model, processor, family, info)
 

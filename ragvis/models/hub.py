@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from ragvis import config
 from ragvis._lazy import require
 from ragvis.errors import ModelError, ModelUnavailable
+
+_END = 2**20  # bytes
 
 
 def obey_offline() -> None:
@@ -26,6 +29,22 @@ def refuse_plain_download(architecture: str, tag: str) -> None:
             f"offline: the weights of {architecture}/{tag} come from a plain URL",
             "Give a folder that holds them, or use --encoder pocket.",
         )
+
+
+def revision_of(folder: Path) -> str:
+    """A name for the weights in a folder: other weights, another name.
+
+    It comes from each file's size, beginning and end, as reading all of a large one takes minutes.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.bin")):
+        size = file.stat().st_size
+        digest.update(f"{file.name}:{size}:".encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(_END))
+            stream.seek(max(0, size - _END))
+            digest.update(stream.read(_END))
+    return f"local-{digest.hexdigest()[:12]}"
 
 
 def explain(kind: str, name: str, error: Exception) -> ModelError:

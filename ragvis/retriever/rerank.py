@@ -12,7 +12,7 @@ from ragvis.prompts import NOT_FOUND
 from ragvis.types import Hit
 
 if TYPE_CHECKING:
-    from ragvis.generator.llava import LlavaGenerator
+    from ragvis.generator.choice import Generator
 
 # Their ratio was fitted on the tune half of tests/evalset with pocket; where both agree, nothing
 # changes.
@@ -34,7 +34,7 @@ class Reranker:
         depth: passages that are judged.
     """
 
-    def __init__(self, generator: LlavaGenerator, depth: int = 8) -> None:
+    def __init__(self, generator: Generator, depth: int = 8) -> None:
         from ragvis.generator.judge import Judge
 
         self._judge = Judge(generator)

@@ -1,0 +1,104 @@
+"""A conversation over an index as the commands have it: taken up where it was left, and logged."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from ragvis.cli.output import notice, shown
+from ragvis.errors import StorageError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ragvis.assistant import AnswerStream, Chat
+    from ragvis.assistant.prepared import AskOptions
+    from ragvis.generator.choice import ModelChoice
+    from ragvis.index import Index
+    from ragvis.logs import Entry
+
+
+class Journal:
+    """Logs the answers of one conversation, unless the person does not want that.
+
+    A log that cannot be written costs its line, and not the answer.
+    """
+
+    def __init__(self, wanted: bool, talk: str | None = None) -> None:
+        from ragvis.logs import Log
+        from ragvis.logs.log import new_talk
+
+        self._log = Log()
+        self._wanted = wanted and self._log.is_on
+        self._talk = talk or new_talk()
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Log an answer."""
+        if not self._wanted:
+            return
+        try:
+            self._log.add(self._talk, record)
+        except StorageError as error:
+            notice(f"not logged: {shown(str(error))}. {error.hint}")
+
+
+class Conversation:
+    """A new conversation, or the last one over the same index.
+
+    Raises:
+        UsageError: it is to go on, and there was none.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        chosen: ModelChoice,
+        options: AskOptions,
+        goes_on: bool,
+        logged: bool,
+    ) -> None:
+        from ragvis.assistant import Assistant, Chat
+        from ragvis.logs import resume
+        from ragvis.retriever import Retriever
+
+        earlier = _last_talk(index.path) if goes_on else []
+        chosen = _same_model(chosen, earlier)
+        self._assistant = Assistant(Retriever(index), **asdict(chosen), tell=notice)
+        self._options = options
+        self._journal = Journal(logged, earlier[-1].talk if earlier else None)
+        self._logged = logged
+        history = resume(earlier, lambda line: notice(shown(line)))
+        self.chat: Chat = Chat(self._assistant, options, history)
+
+    def log(self, stream: AnswerStream) -> None:
+        """Log an answer that was read to its end."""
+        from ragvis.logs import record_of
+
+        self._journal.add(record_of(stream))
+
+    def begin_anew(self) -> None:
+        """Forget what was said."""
+        from ragvis.assistant import Chat
+
+        self._journal = Journal(self._logged)
+        self.chat = Chat(self._assistant, self._options)
+
+
+def _last_talk(index: Path) -> list[Entry]:
+    from ragvis.logs import Log
+
+    found = Log().last_talk(index)
+    if not found:
+        hint = "Ask without -c first. Answers given with -n, or while logs are off, are not kept."
+        raise UsageError(f"no conversation over {index} to go on with", hint)
+    return found
+
+
+def _same_model(chosen: ModelChoice, earlier: list[Entry]) -> ModelChoice:
+    """The conversation's own model, unless another one was asked for."""
+    from ragvis.logs import choice_of
+
+    if not earlier or chosen.model is not None:
+        return chosen
+    wanted = {name: value for name, value in asdict(chosen).items() if value is not None}
+    return replace(choice_of(earlier[-1]), **wanted)

@@ -1,0 +1,77 @@
+"""Which model answers and how it is run; loaded when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ragvis.types import ModelInfo, Tell
+
+if TYPE_CHECKING:
+    from ragvis.composer import PromptSpec
+    from ragvis.generator.sampling import Sampling, Usage
+    from ragvis.media.images import Picture
+
+
+class Generator(Protocol):
+    """Anything that writes an answer: a checkpoint on this machine, or a server."""
+
+    info: ModelInfo
+    usage: Usage
+
+    @property
+    def spec(self) -> PromptSpec:
+        """What the composer has to know of it."""
+
+    def stream(self, prompt: str, pictures: Sequence[Picture], sampling: Sampling) -> Iterator[str]:
+        """The answer's text as it is written; ``usage`` is set when it ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """What a person asked for; None leaves it to the machine and the checkpoint.
+
+    Attributes:
+        model: ``pocket``, a known name, a hub id, or a checkpoint folder; ``base+lora`` with both.
+        lora: a peft adapter folder for it.
+        quantize: "8bit", "4bit" or "none"; None is 8bit on CUDA and none elsewhere.
+        template: conversation template, where the family's own is not wanted.
+        engine: "int8" or "bitsandbytes" for 8-bit weights; None is the faster one here.
+    """
+
+    model: str | None = None
+    lora: str | None = None
+    quantize: str | None = None
+    template: str | None = None
+    engine: str | None = None
+
+
+class LazyModel:
+    """A chosen model that is loaded on first use."""
+
+    def __init__(self, choice: ModelChoice, tell: Tell) -> None:
+        self.choice = choice
+        self._tell = tell
+        self._generator: Generator | None = None
+
+    @property
+    def generator(self) -> Generator:
+        """The model. Raises as ``ragvis.generator.load``."""
+        if self._generator is None:
+            self._generator = self._load()
+        return self._generator
+
+    def _load(self) -> Generator:
+        from ragvis import generator
+        from ragvis.models import registry
+
+        choice = self.choice
+        return generator.load(
+            choice.model or registry.default_names(self._tell)[1],
+            self._tell,
+            lora=choice.lora,
+            quantize=choice.quantize,
+            template=choice.template,
+            engine=choice.engine,
+        )
