@@ -12,6 +12,7 @@ _EXTRA_OF = {
     "langchain_core": "pip install 'ragvis[langchain]'",
     "llama_index": "pip install 'ragvis[llama-index]'",
     "sentence_transformers": "pip install 'ragvis[text]'",
+    "openai": "pip install 'ragvis[openai]'",
     "haystack": "pip install 'ragvis[haystack]'",
 }
 

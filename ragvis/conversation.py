@@ -146,6 +146,10 @@ TEMPLATES: dict[str, Template] = {
         sep="<|im_end|>\n",
         stop=("<|im_end|>",),
     ),
+    # What goes to a server as messages; it has a template of its own.
+    "served": Template(
+        "chatml", "", "<|im_start|>user\n", "<|im_start|>assistant\n", sep="<|im_end|>\n"
+    ),
     "plain": Template("plain", "", "", "", sep="\n", sep2="\n"),
 }
 ALIASES = {"v1": "vicuna_v1", "qwen_2": "qwen_1_5"}
@@ -181,6 +185,22 @@ def render(template: str, messages: Sequence[Mapping[str, Any]], system: str | N
     opening = [turn for q, a in t.opening for turn in ((True, q), (False, a))]
     text = t.system if system is None else system
     return _WRITERS[t.style](t, text, [*opening, *turns])
+
+
+def parse(template: str, prompt: str) -> list[dict[str, str]]:
+    """The messages of a prompt that ``render`` wrote, those of the system with them.
+
+    This inverts ``render`` as no text in a prompt may hold a marker of its template.
+
+    Raises:
+        UsageError: a template whose prompts cannot be told apart again.
+    """
+    t = find_template(template)
+    if t.style != "chatml":
+        raise UsageError(f"prompts of {template!r} are not taken apart")
+    turns = (turn.partition("\n") for turn in prompt.split("<|im_start|>")[1:])
+    said = [{"role": role, "content": text.removesuffix(t.sep)} for role, _, text in turns]
+    return [message for message in said if message["content"]]
 
 
 def image_first(text: str) -> str:

@@ -124,7 +124,10 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Where the tokens of a prompt went. The parts add up to ``total``, counts in tokens."""
+    """Where the tokens of a prompt went. The parts add up to ``total``, counts in tokens.
+
+    They are exact, unless a server counts by itself and they had to be ``estimated``.
+    """
 
     context_limit: int
     reserved_for_answer: int
@@ -135,6 +138,7 @@ class Ledger:
     question: int
     total: int
     dropped: tuple[Dropped, ...] = ()
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

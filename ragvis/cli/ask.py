@@ -57,7 +57,7 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             envvar="RAGVIS_MODEL",
             metavar="MODEL",
             help="pocket, llava-1.5-7b, any LLaVA hub id or folder; base+lora adds a LoRA "
-            "folder.  [default: llava-1.5-7b on a "
+            "folder; openai:http://host/v1#model asks a server.  [default: llava-1.5-7b on a "
             "CUDA GPU, else pocket]",
         ),
     ):

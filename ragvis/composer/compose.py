@@ -27,6 +27,7 @@ class PromptSpec:
     picture_tokens: Callable[[Sequence[Size]], int]  # tokens pictures of these sizes become
     special_tokens: tuple[str, ...] = ()  # of its tokenizer
     earlier_turns: bool = True  # whether a conversation's earlier turns enter its prompts
+    exact: bool = True  # whether counts are the model's own, and not estimates
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -320,6 +321,7 @@ def _ledger(
         question,
         counts[-1] + before + now,
         dropped,
+        not spec.exact,
     )
 
 

@@ -6,28 +6,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragvis.errors import UsageError
+from ragvis.generator.choice import SERVER
 from ragvis.generator.sampling import Sampling
+from ragvis.types import Tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ragvis.generator.llava import LlavaGenerator
+    from ragvis.generator.choice import Generator
+    from ragvis.generator.remote import RemoteGenerator
 
 __all__ = ["Sampling", "load"]
 
 
 def load(
     name: str,
-    tell: Callable[[str], None],
+    tell: Tell,
     *,
     lora: str | None = None,
     quantize: str | None = None,
     template: str | None = None,
     engine: str | None = None,
-) -> LlavaGenerator:
+) -> Generator:
     """Load a model: ``pocket``, a known name, a hub id, or a checkpoint folder.
 
-    Any of them with a LoRA folder is written ``base+lora``.
+    Any of them with a LoRA folder is written ``base+lora``; a model behind an OpenAI-compatible
+    server ``openai:http://host/v1#model``.
 
     Args:
         name: which model.
@@ -39,16 +41,28 @@ def load(
             and bitsandbytes elsewhere.
 
     Raises:
-        ModelUnavailable: its weights are not here and cannot be had.
+        ModelUnavailable: its weights are not here and cannot be had; no such server.
         ModelError: they cannot be loaded on this machine.
         UsageError: no such name, quantization or template.
     """
+    if name.startswith(SERVER):
+        chosen = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
+        return _remote(name, tell, chosen)
     from ragvis.generator.llava import LlavaGenerator
 
     base, adapter = _base_and_lora(name, lora)
     return LlavaGenerator.load(
         base, tell, lora=adapter, quantize=quantize, template=template, engine=engine
     )
+
+
+def _remote(name: str, tell: Tell, chosen: dict[str, str | None]) -> RemoteGenerator:
+    for option, value in chosen.items():
+        if value is not None:
+            raise UsageError(f"{option} is for models on this machine", "Set it on the server.")
+    from ragvis.generator.remote import RemoteGenerator
+
+    return RemoteGenerator.load(name, tell)
 
 
 def _base_and_lora(name: str, lora: str | None) -> tuple[str, str | None]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ragvis.generator.sampling import Sampling, Usage
     from ragvis.media.images import Picture
 
+SERVER = "openai:"  # what the name of a model behind a server begins with
+
 
 class Generator(Protocol):
     """Anything that writes an answer: a checkpoint on this machine, or a server."""

@@ -103,6 +103,19 @@ def save_png(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
+def fitted_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Width and height with the long side at most ``longest`` pixels."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def save_jpeg(picture: Picture, longest: int) -> bytes:
+    """The picture as a JPEG file, its long side at most ``longest`` pixels."""
+    buffer = io.BytesIO()
+    picture.resize(fitted_size(picture.size, longest)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
 @contextmanager
 def _decoding(source: Path | bytes) -> Iterator[Image.Image]:
     stream = io.BytesIO(source) if isinstance(source, bytes) else source

@@ -30,7 +30,7 @@ from ragvis.errors import ModelError, ModelUnavailable
 from ragvis.types import Tell
 
 WEIGHTS = Path(__file__).parent / "weights"
-_LAYOUT = 1  # raise it when what `ensure` writes changes
+_LAYOUT = 2  # raise it when what `ensure` writes changes
 _GET = "ragvis models get pocket"
 
 

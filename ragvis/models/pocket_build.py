@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from ragvis.prompts import POCKET_CHAT_SYSTEM
+
 # What a transformers CLIP layer calls its parts -> what open_clip calls them.
 _LAYER_PARTS = {
     "self_attn.out_proj": "attn.out_proj",
@@ -19,6 +21,26 @@ _LAYER_PARTS = {
     "mlp.fc2": "mlp.c_proj",
 }
 _TEXT_CONTEXT = 256  # tokens all-MiniLM-L6-v2 was meant to read
+
+# What `conversation.render("pocket", …)` writes, for programs that go by a checkpoint's own
+# template; unlike SmolLM2's it takes pictures.
+_CHAT_TEMPLATE = """\
+{%- for message in messages -%}
+{%- if loop.first and message['role'] != 'system' -%}
+{{ '<|im_start|>system\\n' + SYSTEM + '<|im_end|>\\n' }}
+{%- endif -%}
+{{ '<|im_start|>' + message['role'] + '\\n' }}
+{%- if message['content'] is string -%}
+{{ message['content'] }}
+{%- else -%}
+{%- for part in message['content'] -%}
+{{ part['text'] if part['type'] == 'text' else '<image>' }}
+{%- endfor -%}
+{%- endif -%}
+{{ '<|im_end|>\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}
+""".replace("SYSTEM", repr(POCKET_CHAT_SYSTEM))
 
 
 def write_encoder(minilm: Path, weights: Path, out: Path) -> None:
@@ -109,6 +131,7 @@ def write_model(gguf: Path, weights: Path, facts: dict[str, Any], out: Path) -> 
         patch_size=vision.patch_size,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
+        chat_template=_CHAT_TEMPLATE,
     ).save_pretrained(out)
 
 
