@@ -12,6 +12,8 @@ SCHEMA_VERSION = 1
 # What looks related and is not, the model refuses by itself.
 LEAST_EVIDENCE = 0.03
 
+ATTACHED = "a"  # what the ids of pictures begin with that came with a question
+
 Modality = Literal["text", "image"]
 MODALITIES: tuple[Modality, ...] = ("text", "image")
 Placement = Literal["text", "pixels", "caption"]
@@ -70,6 +72,11 @@ class Hit:
     def name(self) -> str:
         """File name without its folders."""
         return self.path.replace("\\", "/").rsplit("/", 1)[-1]
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether it came with the question and is no item of the index."""
+        return self.id.startswith(ATTACHED)
 
     def to_dict(self) -> dict[str, Any]:
         """The HIT object of the JSON schema."""

@@ -30,6 +30,7 @@ LAYERS = (
     ("integrations",),
     ("assistant",),
     ("evaluation", "logs"),
+    ("evidence",),
     ("cli",),
     ("__main__",),
 )

@@ -15,7 +15,7 @@ from ragvis.generator.sampling import Sampling
 from ragvis.index import picture_of
 from ragvis.media import source as media
 from ragvis.retriever import Manner, Query, Ranked, Retriever
-from ragvis.types import LEAST_EVIDENCE, Hit
+from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit
 
 if TYPE_CHECKING:
     from ragvis.generator.choice import Generator
@@ -121,22 +121,7 @@ class Prepared:
         return ranked, (query.known.text or query.known.title) if query.known else ""
 
     def _attach(self, n: int, source: PictureSource, picture: Picture, known_as: str) -> Attachment:
-        path = str(source) if isinstance(source, (str, Path)) else "picture"
-        hit = Hit(
-            id=f"a{n}",
-            modality="image",
-            path=path,
-            title=media.name_of(source),
-            section="",
-            page=None,
-            span=None,
-            bbox=None,
-            sha256=media.sha256_of(source, picture),
-            score=1.0,
-            scores={},
-            text=None,
-            file=path if media.is_url(path) else str(Path(path).absolute()),
-        )
+        hit = attached_hit(n, source, picture)
         self._pictures[hit.id] = picture
         return Attachment(hit, picture.size, known_as)
 
@@ -149,6 +134,26 @@ class Prepared:
             except BadFile as error:
                 unopened[hit.id] = str(error)
         return unopened
+
+
+def attached_hit(n: int, source: PictureSource, picture: Picture) -> Hit:
+    """A picture that a person brought, the ``n``-th from 0, as a hit."""
+    path = str(source) if isinstance(source, (str, Path)) else "picture"
+    return Hit(
+        id=f"{ATTACHED}{n}",
+        modality="image",
+        path=path,
+        title=media.name_of(source),
+        section="",
+        page=None,
+        span=None,
+        bbox=None,
+        sha256=media.sha256_of(source, picture),
+        score=1.0,
+        scores={},
+        text=None,
+        file=path if media.is_url(path) else str(Path(path).absolute()),
+    )
 
 
 def _room(k: int | None, sampling: Sampling) -> Room:

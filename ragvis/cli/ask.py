@@ -10,12 +10,14 @@ import click
 from ragvis.cli.conversation import Conversation
 from ragvis.cli.output import (
     from_stdin,
+    html_option,
     index_option,
     json_option,
     notice,
     print_json,
     shown,
     snippet,
+    write_page,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ def how_to_run(
 @click.option("-c", "--continue", "goes_on", is_flag=True, help="Go on from the last answer.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is whole.")
 @click.option("--show-prompt", is_flag=True, help="Also print the exact prompt, on stderr.")
+@html_option("Write a page that shows the answer with its evidence.")
 @log_option
 @index_option
 @json_option
@@ -119,6 +122,7 @@ def command(
     goes_on: bool,
     no_stream: bool,
     show_prompt: bool,
+    page: Path | None,
     no_log: bool,
     index: Path,
     as_json: bool,
@@ -134,6 +138,7 @@ def command(
     """
     from ragvis.assistant.prepared import AskOptions
     from ragvis.index import Index
+    from ragvis.logs import record_of
 
     question = from_stdin(question)
     chosen, sampling = how_to_run(model, options, lora, quantize, template)
@@ -145,9 +150,18 @@ def command(
         if show_prompt:
             click.echo(shown(stream.prepared.composed.prompt, keep_lines=True), err=True)
         answer = _read(stream, quietly=as_json or no_stream)
-        conversation.log(stream)
+    record = record_of(stream)
+    number = conversation.log(record)
     _print(answer, as_json, no_stream)
+    if page is not None:  # last: the answer is not lost with it
+        _write_page(page, record, number)
     return ABSTAINED if answer.abstained else 0
+
+
+def _write_page(file: Path, record: dict[str, Any], number: int | None) -> None:
+    from ragvis.evidence import page
+
+    write_page(file, page(record, number))
 
 
 def _print(answer: Answer, as_json: bool, whole: bool) -> None:

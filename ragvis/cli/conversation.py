@@ -11,7 +11,7 @@ from ragvis.errors import StorageError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ragvis.assistant import AnswerStream, Chat
+    from ragvis.assistant import Chat
     from ragvis.assistant.prepared import AskOptions
     from ragvis.generator.choice import ModelChoice
     from ragvis.index import Index
@@ -32,14 +32,15 @@ class Journal:
         self._wanted = wanted and self._log.is_on
         self._talk = talk or new_talk()
 
-    def add(self, record: dict[str, Any]) -> None:
-        """Log an answer."""
+    def add(self, record: dict[str, Any]) -> int | None:
+        """Log an answer; its number, or None where it was not logged."""
         if not self._wanted:
-            return
+            return None
         try:
-            self._log.add(self._talk, record)
+            return self._log.add(self._talk, record)
         except StorageError as error:
             notice(f"not logged: {shown(str(error))}. {error.hint}")
+            return None
 
 
 class Conversation:
@@ -70,11 +71,9 @@ class Conversation:
         history = resume(earlier, lambda line: notice(shown(line)))
         self.chat: Chat = Chat(self._assistant, options, history)
 
-    def log(self, stream: AnswerStream) -> None:
-        """Log an answer that was read to its end."""
-        from ragvis.logs import record_of
-
-        self._journal.add(record_of(stream))
+    def log(self, record: dict[str, Any]) -> int | None:
+        """Log an answer; its number, or None where it was not logged."""
+        return self._journal.add(record)
 
     def begin_anew(self) -> None:
         """Forget what was said."""

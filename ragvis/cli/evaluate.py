@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from ragvis.cli.ask import how_to_run, model_options
-from ragvis.cli.output import index_option, json_option, notice, print_json, progress
-from ragvis.errors import UsageError
+from ragvis.cli.output import (
+    html_option,
+    index_option,
+    json_option,
+    notice,
+    print_json,
+    progress,
+    write_page,
+)
 from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -31,7 +38,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     metavar="N",
     help="Let the model judge the best N passages first.",
 )
-@click.option("--html", "page", type=FILE, help="Write a page with plots and every failure.")
+@html_option("Write a page with plots and every failure.")
 @click.option(
     "--compare",
     nargs=2,
@@ -79,7 +86,9 @@ def command(
     else:
         click.echo("\n".join(report.lines()))
     if page is not None:  # last: what was measured is not lost with it
-        _write(page, report, file.name)
+        from ragvis.evaluation.page import page as as_page
+
+        write_page(page, as_page(report, f"ragvis eval {file.name}"))
 
 
 def _run(
@@ -126,12 +135,3 @@ def _line(one: Comparison) -> str:
     place = f"{one.low:+.3f} to {one.high:+.3f}"
     means = f"{one.name:28}{one.before:8.3f}{one.after:8.3f}{change:+8.3f}"
     return f"{means}   {place}{one.p:9.4f}{one.n:7}"
-
-
-def _write(file: Path, report: Report, name: str) -> None:
-    from ragvis.evaluation.page import page
-
-    try:
-        file.write_text(page(report, f"ragvis eval {name}"), "utf-8")
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}", "Choose another file for --html.") from error

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragvis.cli.output import json_option, notice, print_json, shown, snippet
+from ragvis.cli.output import (
+    html_option,
+    json_option,
+    notice,
+    print_json,
+    shown,
+    snippet,
+    write_page,
+)
 from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -47,13 +56,18 @@ def list_(count: int, as_json: bool) -> None:
 
 @group.command("show")
 @NUMBER
+@html_option("Write a page that shows the answer with its evidence.")
 @json_option
-def show(number: int | None, as_json: bool) -> None:
+def show(number: int | None, page: Path | None, as_json: bool) -> None:
     """One answer with its sources, model, index and prompt; the last one unless ID is given."""
     from ragvis.logs import Log
 
     entry = Log().get(number)
-    if as_json:
+    if page is not None:
+        from ragvis.evidence import page as as_page
+
+        write_page(page, as_page(entry.record, entry.id))
+    elif as_json:
         print_json(entry.to_dict())
     else:
         click.echo("\n".join(_lines(entry)))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 import click
 
 from ragvis import config
+from ragvis.errors import UsageError
 
 if TYPE_CHECKING:
     from ragvis.media.images import Picture
@@ -82,6 +83,18 @@ def _json_escape(char: str) -> str:
     return json.dumps(char)[1:-1] if unicodedata.category(char) in _STEERING else char
 
 
+def write_page(file: Path, html: str) -> None:
+    """Write an ``--html`` page.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    try:
+        file.write_text(html, "utf-8")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}", "Choose another file for --html.") from error
+
+
 def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """``-i DIR``, the same for every command."""
     return click.option(
@@ -103,6 +116,12 @@ def _settings_beside(context: click.Context, _: click.Parameter, index: Path) ->
     index = index.expanduser()
     context.default_map = {**(context.default_map or {}), **config.settings_beside(index)}
     return index
+
+
+def html_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--html FILE``, the same for every command."""
+    file = click.Path(path_type=Path, dir_okay=False)
+    return click.option("--html", "page", type=file, metavar="FILE", help=what)
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ragvis.assistant import VisionChat
+from ragvis.assistant.prepared import attached_hit
 from ragvis.cli.ask import print_below, source_lines
 from ragvis.cli.conversation import Conversation, Journal
 from ragvis.cli.output import notice, preview, shown
 from ragvis.errors import BadFile, UsageError
 from ragvis.index import picture_of
-from ragvis.logs import record_of_picture_chat
+from ragvis.logs import record_of, record_of_picture_chat
 from ragvis.media.source import load_picture
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class IndexTalk(Talk):
 
     def after(self) -> None:
         if self._stream is not None:
-            self._talk.log(self._stream)
+            self._talk.log(record_of(self._stream))
             print_below(self._stream.answer)
 
 
@@ -109,14 +110,17 @@ class PictureTalk(Talk):
         cot: bool,
         logged: bool,
     ) -> None:
-        self._picture = load_picture(name)
-        self._name = name
+        self._open(name)
         self._chat = VisionChat(**asdict(chosen), sampling=sampling, system=system, tell=notice)
         self._asked = (sampling, system)
         self._cot = cot
         self._logged = logged
         self.about = f"about {shown(name)}"
         self.new()
+
+    def _open(self, name: str) -> None:
+        self._picture = load_picture(name)
+        self._hit = attached_hit(0, name, self._picture)
 
     def new(self) -> None:
         self._journal = Journal(self._logged)
@@ -131,14 +135,13 @@ class PictureTalk(Talk):
         self._begun = True  # an answer that was broken off has begun nothing
 
     def image(self, name: str) -> None:
-        self._picture = load_picture(name)
-        self._name = name
+        self._open(name)
         self.new()
         preview(self._picture)
         notice(f"about {shown(name)}")
 
     def after(self) -> None:
-        self._journal.add(record_of_picture_chat(self._chat, self._name, *self._asked))
+        self._journal.add(record_of_picture_chat(self._chat, self._hit, *self._asked))
         click.echo()
 
     def turns(self) -> list[tuple[str, str]]:

@@ -39,7 +39,7 @@ def read(path: Path) -> Document:
     Raises:
         BadFile: encrypted, broken, or over the limits.
     """
-    pdf = _open(path)
+    pdf = open_pdf(path)
     if len(pdf) > MAX_PAGES:
         raise BadFile(f"over {MAX_PAGES} pages")
     pages: list[Page] = []
@@ -59,7 +59,7 @@ def read(path: Path) -> Document:
         if text.strip():
             figures.extend(_embedded(pdf, page, i, ordinals, seen))
         else:
-            figures.append(Figure(next(ordinals), partial(_render, pdf, i), page=i + 1))
+            figures.append(Figure(next(ordinals), partial(render, pdf, i), page=i + 1))
         page.close()
         length += len(text)
         if length > MAX_TEXT:
@@ -67,7 +67,7 @@ def read(path: Path) -> Document:
     return Document(_title(pdf, path), tuple(pages), tuple(figures))
 
 
-def _open(path: Path) -> pdfium.PdfDocument:
+def open_pdf(path: Path) -> pdfium.PdfDocument:
     try:
         pdf = pdfium.PdfDocument(path)
         len(pdf)
@@ -138,7 +138,7 @@ def _extract(pdf: pdfium.PdfDocument, i: int, k: int, **_: object) -> images.Pic
     return images.rendered(lambda: _images(pdf[i])[k].get_bitmap(render=False).to_pil())
 
 
-def _render(pdf: pdfium.PdfDocument, i: int, *, fit: Fit | None = None) -> images.Picture:
+def render(pdf: pdfium.PdfDocument, i: int, *, fit: Fit | None = None) -> images.Picture:
     def draw() -> images.Picture:
         page = pdf[i]
         long = max(*page.get_size(), 1.0)

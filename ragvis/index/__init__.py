@@ -2,8 +2,16 @@
 
 from ragvis.index.calibration import QueryKind
 from ragvis.index.index import Index, View
-from ragvis.index.picture import picture_of
+from ragvis.index.picture import check_unchanged, picture_of
 from ragvis.index.plan import IndexReport
 from ragvis.index.status import IndexStatus
 
-__all__ = ["Index", "IndexReport", "IndexStatus", "QueryKind", "View", "picture_of"]
+__all__ = [
+    "Index",
+    "IndexReport",
+    "IndexStatus",
+    "QueryKind",
+    "View",
+    "check_unchanged",
+    "picture_of",
+]

@@ -1,4 +1,4 @@
-"""The pixels of a retrieved picture, read again from the user's own file."""
+"""What a hit stands for, read again from the user's own file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ragvis._files import sha256_of_file
 from ragvis.documents import load_figure
-from ragvis.errors import BadFile
+from ragvis.errors import BadFile, UsageError
+from ragvis.media.source import load_picture, sha256_of
 from ragvis.types import Hit
 
 if TYPE_CHECKING:
@@ -20,11 +21,30 @@ def picture_of(hit: Hit) -> Picture:
     Raises:
         BadFile: the file is gone, unreadable, or not what was indexed any more.
     """
-    file = Path(hit.file)
+    if hit.is_attached:
+        return _attached(hit)
+    check_unchanged(hit)
+    return load_figure(Path(hit.file), hit.ordinal)
+
+
+def check_unchanged(hit: Hit) -> None:
+    """Raises:
+    BadFile: the file is gone, unreadable, or not what was indexed any more.
+    """
     try:
-        found = sha256_of_file(file)
+        found = sha256_of_file(Path(hit.file))
     except OSError as error:
         raise BadFile(f"{hit.path}: {error.strerror}") from error
     if found != hit.sha256:
         raise BadFile(f"{hit.path} has changed since it was indexed")
-    return load_figure(file, hit.ordinal)
+
+
+def _attached(hit: Hit) -> Picture:
+    try:
+        picture = load_picture(hit.file)
+        same = sha256_of(hit.file, picture) == hit.sha256
+    except UsageError as error:  # it was a right argument once
+        raise BadFile(str(error)) from error
+    if not same:
+        raise BadFile(f"{hit.path} is another picture now")
+    return picture

@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ragvis.assistant.history import Said
 from ragvis.composer import Attachment, Turn
-from ragvis.errors import BadFile, UsageError
 from ragvis.index import picture_of
-from ragvis.media.source import is_url, load_picture, sha256_of
 from ragvis.types import SCHEMA_VERSION, Hit, Source
 
 if TYPE_CHECKING:
     from ragvis.assistant import AnswerStream, VisionChat
     from ragvis.generator.sampling import Sampling
-    from ragvis.media.images import Picture
 
 _PACKAGES = (
     "ragvis",
@@ -56,14 +53,13 @@ def record_of(stream: AnswerStream) -> dict[str, Any]:
 
 
 def record_of_picture_chat(
-    chat: VisionChat, picture: str, sampling: Sampling, system: str | None
+    chat: VisionChat, picture: Hit, sampling: Sampling, system: str | None
 ) -> dict[str, Any]:
     """A record of the last answer of a conversation about a picture."""
     question, said = chat.transcript[-2:]
-    where = picture if is_url(picture) else str(Path(picture).absolute())
     asked = {
         "question": question.text,
-        "images": [where],
+        "images": [picture.file],
         "sampling": asdict(sampling),
         "system": system,
         "model": asdict(chat.choice),
@@ -73,9 +69,7 @@ def record_of_picture_chat(
         "question": question.text,
         "answer": said.text,
         "abstained": False,
-        "sources": [
-            {"n": 1, "id": "a0", "path": picture, "sha256": _sha256(picture, chat.picture)}
-        ],
+        "sources": [Source(1, picture, "pixels").to_dict()],
         "model": asdict(chat.generator.info),
         "index": None,
         "usage": asdict(chat.generator.usage),
@@ -100,7 +94,7 @@ def said_of(record: dict[str, Any]) -> Said:
     placed = {s["n"]: source_of(s) for s in answer["sources"]}
     sources = tuple(placed[n] for n in turn["sources"] if n in placed)
     shown = [s.hit for s in placed.values() if s.placed == "pixels"]
-    pictures = {hit.id: _picture_again(hit) for hit in shown}
+    pictures = {hit.id: picture_of(hit) for hit in shown}
     hits = {s.hit.id: s.hit for s in sources}
     attachments = [
         Attachment(hits[a["id"]], (a["size"][0], a["size"][1]), a["known_as"])
@@ -143,23 +137,3 @@ def _turn_to_dict(said: Said) -> dict[str, Any]:
             {"id": a.hit.id, "size": a.size, "known_as": a.known_as} for a in said.attachments
         ],
     }
-
-
-def _picture_again(hit: Hit) -> Picture:
-    if not hit.id.startswith("a"):
-        return picture_of(hit)
-    try:
-        picture = load_picture(hit.file)
-        same = sha256_of(hit.file, picture) == hit.sha256
-    except UsageError as error:  # it was a right argument once
-        raise BadFile(str(error)) from error
-    if not same:
-        raise BadFile(f"{hit.path} is another picture now")
-    return picture
-
-
-def _sha256(source: str, picture: Picture) -> str | None:
-    try:
-        return sha256_of(source, picture)
-    except OSError:  # the file went away while it was talked about
-        return None
