@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from ragvis.generator.decode import Decoder
-from ragvis.generator.llava import BITSANDBYTES, INT8, _load_model
+from ragvis.generator.loading import BITSANDBYTES, INT8, load_model
 from ragvis.generator.reuse import PictureFeatures
 from ragvis.generator.sampling import Sampling
 
@@ -147,7 +147,7 @@ def measure(folder: Path, name: str, quantize: str, engine: str, n: int) -> Row:
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     config = AutoConfig.from_pretrained(folder)
-    model = _load_model(str(folder), config, quantize, engine, None)
+    model = load_model(str(folder), config, quantize, engine, None)
     wait()
     loaded = time.perf_counter() - started
     inputs, write = prompt(model), writer(model, engine)

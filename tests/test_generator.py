@@ -24,7 +24,8 @@ from ragvis.composer import Attachment, Room, compose
 from ragvis.errors import ModelError, ModelUnavailable, UsageError
 from ragvis.generator import Sampling, int8
 from ragvis.generator.decode import Decoder
-from ragvis.generator.llava import KEPT_WHOLE, _StopText
+from ragvis.generator.loading import KEPT_WHOLE
+from ragvis.generator.streams import StopText
 from ragvis.models import hub
 
 SHORT = Sampling(max_new_tokens=6)
@@ -275,7 +276,7 @@ def test_pieces_join_to_the_whole_answer_and_a_reader_may_leave(load: Callable[.
 
 def test_stop_strings_end_an_answer_wherever_they_fall() -> None:
     def said(*pieces: str) -> str:
-        stop = _StopText(("###", "<|im_end|>"))
+        stop = StopText(("###", "<|im_end|>"))
         return "".join([x for p in pieces for x in stop.feed(p)]) + "".join(stop.finish())
 
     assert said("An answer.###Human: more") == "An answer."

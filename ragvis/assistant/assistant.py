@@ -12,7 +12,7 @@ from ragvis.assistant.prepared import AskOptions, Prepared
 from ragvis.composer import CitationFilter, find_citations, mark_cited
 from ragvis.errors import UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
-from ragvis.generator.sampling import Sampling, Usage
+from ragvis.generator.sampling import Sampling, Usage, Written
 from ragvis.prompts import NOT_FOUND
 from ragvis.retriever import Retriever
 from ragvis.types import Answer, Ledger, Source, Support, Tell, silent
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ragvis.assistant.prepared import PictureSource
     from ragvis.assistant.verify import Verifier
     from ragvis.generator.choice import Generator
+
+WINDOW = 16  # questions that are answered together; all their pictures are in memory
 
 
 class Assistant:
@@ -99,6 +101,30 @@ class Assistant:
         options = AskOptions(k, sampling or Sampling(), verify)
         return AnswerStream(self, question, images, options, History())
 
+    def ask_many(
+        self,
+        questions: Sequence[tuple[str, Sequence[PictureSource]]],
+        *,
+        k: int | None = None,
+        sampling: Sampling | None = None,
+        verify: bool = False,
+    ) -> Iterator[AnswerStream]:
+        """Ask many questions, each with its pictures; several go through the model together.
+
+        What is yielded has been read to its end, in the order of the questions. The other
+        arguments, and the errors, are those of ``ask``.
+        """
+        options = AskOptions(k, sampling or Sampling(), verify)
+        for start in range(0, len(questions), WINDOW):
+            window = questions[start : start + WINDOW]
+            streams = [AnswerStream(self, q, images, options, History()) for q, images in window]
+            if self.generator.batch > 1:
+                asked = [stream for stream in streams if stream.prepared.has_evidence]
+                _write_together(asked, self.generator.batch)
+            for stream in streams:
+                stream.read()
+                yield stream
+
     def chat(
         self, *, k: int | None = None, sampling: Sampling | None = None, verify: bool = False
     ) -> Chat:
@@ -164,6 +190,7 @@ class AnswerStream:
         )
         # Before the answer: a model that cannot be asked says so first
         self._verifier = _verifier(assistant.generator) if options.verify else None
+        self._written: Written | None = None
         self._answer: Answer | None = None
 
     def read(self) -> Answer:
@@ -171,6 +198,10 @@ class AnswerStream:
         for _ in self:
             pass
         return self.answer
+
+    def take(self, written: Written) -> None:
+        """What the model wrote already, together with other answers; there is no other way then."""
+        self._written = written
 
     @property
     def answer(self) -> Answer:
@@ -217,8 +248,11 @@ class AnswerStream:
             return
         composed, generator = self.prepared.composed, self.assistant.generator
         checked = CitationFilter({s.n for s in composed.sources})
-        pictures = list(self.prepared.pictures.values())
-        for piece in generator.stream(composed.prompt, pictures, self.options.sampling):
+        if self._written is not None:
+            coming = iter([self._written.text])
+        else:
+            coming = generator.stream(*self.prepared.shown_to_model, self.options.sampling)
+        for piece in coming:
             if ready := checked.feed(piece):
                 yield ready
         yield checked.finish()
@@ -229,7 +263,8 @@ class AnswerStream:
         citations = find_citations(text)
         prepared, assistant = self.prepared, self.assistant
         asked = prepared.has_evidence
-        usage = assistant.generator.usage if asked else Usage()
+        written = self._written.usage if self._written else assistant.generator.usage
+        usage = written if asked else Usage()
         index = assistant.retriever.index.info()
         answered = time.perf_counter()
         support = None if abstained else self._support(text)
@@ -260,6 +295,18 @@ class AnswerStream:
         return self._verifier.check(
             prepared.asked, text, prepared.composed.sources, prepared.pictures
         )
+
+
+def _write_together(streams: Sequence[AnswerStream], size: int) -> None:
+    """Have the model answer these, those of like length together, longest first: what is too much
+    for the memory fails at once."""
+    by_length = sorted(streams, key=lambda s: -s.prepared.composed.ledger.total)
+    for start in range(0, len(by_length), size):
+        some = by_length[start : start + size]
+        generator, sampling = some[0].assistant.generator, some[0].options.sampling
+        asked = [stream.prepared.shown_to_model for stream in some]
+        for stream, written in zip(some, generator.write_many(asked, sampling), strict=True):
+            stream.take(written)
 
 
 def _verifier(generator: Generator) -> Verifier:

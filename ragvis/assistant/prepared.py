@@ -104,6 +104,11 @@ class Prepared:
         tokens."""
         return {s.hit.id: self._pictures[s.hit.id] for s in self.composed.pixel_sources}
 
+    @property
+    def shown_to_model(self) -> tuple[str, list[Picture]]:
+        """The prompt and its pictures, in order."""
+        return self.composed.prompt, list(self.pictures.values())
+
     def _retrieve(self, k: int | None, pictures: Sequence[Picture]) -> tuple[Ranked, str]:
         """What is found; and what is known of the indexed picture that the question's own shows.
 

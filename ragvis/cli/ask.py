@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,17 +20,20 @@ from ragvis.cli.output import (
     snippet,
     write_page,
 )
+from ragvis.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
     from ragvis.assistant import AnswerStream
+    from ragvis.assistant.prepared import AskOptions
     from ragvis.generator.choice import ModelChoice
     from ragvis.generator.sampling import Sampling
     from ragvis.types import Answer, Source
 
 ABSTAINED = 3
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +99,7 @@ def how_to_run(
 
 
 @click.command("ask")
-@click.argument("question")
+@click.argument("question", required=False)
 @click.option(
     "-a", "--attach", "images", multiple=True, metavar="IMAGE|URL", help="A picture to ask about."
 )
@@ -103,6 +107,8 @@ def how_to_run(
 @most_option
 @verify_option
 @click.option("-c", "--continue", "goes_on", is_flag=True, help="Go on from the last answer.")
+@click.option("--batch", type=FILE, help="Answer the questions of this file (JSON lines) instead.")
+@click.option("--output", type=FILE, help="With --batch: add the answers to this file; goes on.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is whole.")
 @click.option("--show-prompt", is_flag=True, help="Also print the exact prompt, on stderr.")
 @html_option("Write a page that shows the answer with its evidence.")
@@ -110,7 +116,7 @@ def how_to_run(
 @index_option
 @json_option
 def command(
-    question: str,
+    question: str | None,
     images: tuple[str, ...],
     model: str | None,
     quantize: str | None,
@@ -120,6 +126,8 @@ def command(
     k: int | None,
     verify: bool,
     goes_on: bool,
+    batch: Path | None,
+    output: Path | None,
     no_stream: bool,
     show_prompt: bool,
     page: Path | None,
@@ -135,13 +143,25 @@ def command(
       ragvis ask "which tool holds a nut?"
       ragvis ask "what is the capital of the country whose flag this is?" -a flag.jpg
       ragvis ask -c "and how many people live there?"
+      ragvis ask --batch questions.jsonl --output answers.jsonl
+
+    A batch file holds one question a line: {"question": "…", "id": "…", "images": ["a.jpg"]};
+    id and images may be left out. Its answers are JSON lines in the same order. A batch that was
+    stopped goes on where it was, if it has an --output.
     """
     from ragvis.assistant.prepared import AskOptions
     from ragvis.index import Index
     from ragvis.logs import record_of
 
-    question = from_stdin(question)
     chosen, sampling = how_to_run(model, options, lora, quantize, template)
+    if batch is not None:
+        if question or images or goes_on or page:
+            raise UsageError("--batch takes all questions from its file", "Give nothing else.")
+        _answer_all(batch, output, index, chosen, AskOptions(k, sampling, verify), not no_log)
+        return 0
+    if question is None:
+        raise click.UsageError("Missing argument 'QUESTION'.")
+    question = from_stdin(question)
     with Index.open(index, notice) as opened:
         conversation = Conversation(
             opened, chosen, AskOptions(k, sampling, verify), goes_on, not no_log
@@ -156,6 +176,24 @@ def command(
     if page is not None:  # last: the answer is not lost with it
         _write_page(page, record, number)
     return ABSTAINED if answer.abstained else 0
+
+
+def _answer_all(
+    batch: Path,
+    output: Path | None,
+    index: Path,
+    chosen: ModelChoice,
+    options: AskOptions,
+    logged: bool,
+) -> None:
+    from ragvis.assistant import Assistant
+    from ragvis.cli.batch import answer_all
+    from ragvis.index import Index
+    from ragvis.retriever import Retriever
+
+    with Index.open(index, notice) as opened:
+        assistant = Assistant(Retriever(opened), **asdict(chosen), tell=notice)
+        answer_all(assistant, batch, output, options, logged)
 
 
 def _write_page(file: Path, record: dict[str, Any], number: int | None) -> None:

@@ -76,7 +76,16 @@ def notice(text: str) -> None:
 def print_json(value: dict[str, Any]) -> None:
     """A JSON object on stdout, what would steer a terminal written as escapes."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
-    click.echo(re.sub(r"[^ -~\n]", lambda m: _json_escape(m[0]), text))
+    click.echo(_escaped(text))
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """A JSON object on one line, escaped as ``print_json`` does."""
+    return _escaped(json.dumps(value, ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"[^ -~\n]", lambda m: _json_escape(m[0]), text)
 
 
 def _json_escape(char: str) -> str:

@@ -10,7 +10,7 @@ from ragvis.types import ModelInfo, Tell
 
 if TYPE_CHECKING:
     from ragvis.composer import PromptSpec
-    from ragvis.generator.sampling import Sampling, Usage
+    from ragvis.generator.sampling import Sampling, Usage, Written
     from ragvis.media.images import Picture
 
 SERVER = "openai:"  # what the name of a model behind a server begins with
@@ -21,6 +21,7 @@ class Generator(Protocol):
 
     info: ModelInfo
     usage: Usage
+    batch: int  # prompts that are best written to at once
 
     @property
     def spec(self) -> PromptSpec:
@@ -28,6 +29,11 @@ class Generator(Protocol):
 
     def stream(self, prompt: str, pictures: Sequence[Picture], sampling: Sampling) -> Iterator[str]:
         """The answer's text as it is written; ``usage`` is set when it ends."""
+
+    def write_many(
+        self, asked: Sequence[tuple[str, Sequence[Picture]]], sampling: Sampling
+    ) -> list[Written]:
+        """Answers to several prompts, each with its pictures."""
 
 
 @dataclass(frozen=True, slots=True)

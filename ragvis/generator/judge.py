@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from ragvis.errors import UsageError
-from ragvis.generator.llava import LlavaGenerator, failing
+from ragvis.generator.llava import LlavaGenerator
+from ragvis.generator.streams import failing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers.decoders import DecodeStream
-from transformers import (
-    AutoConfig,
-    AutoModelForImageTextToText,
-    BitsAndBytesConfig,
-    DynamicCache,
-    StoppingCriteria,
-    TextIteratorStreamer,
-)
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoConfig, DynamicCache, TextIteratorStreamer
 
 from ragvis import conversation
-from ragvis._lazy import require
 from ragvis._quiet import quiet
 from ragvis.composer import PromptSpec
-from ragvis.errors import ModelError, RagvisError, UsageError
-from ragvis.generator import int8, processors
+from ragvis.errors import ModelError, RagvisError
+from ragvis.generator import processors
 from ragvis.generator.decode import Decoder
 from ragvis.generator.families import Family, family_of
+from ragvis.generator.loading import (
+    INT8,
+    check_engine,
+    check_quantization,
+    load_model,
+    special_tokens,
+)
 from ragvis.generator.reuse import LastPrompt, PictureFeatures, as_outputs, from_position
-from ragvis.generator.sampling import Sampling, Usage
+from ragvis.generator.sampling import Sampling, Usage, Written
+from ragvis.generator.streams import StopText, StopWhen, failing
 from ragvis.models import hub, registry
 from ragvis.types import ModelInfo
 
@@ -38,11 +39,7 @@ if TYPE_CHECKING:
     from ragvis.generator.reuse import Pictured
     from ragvis.media.images import Picture
 
-QUANTIZATIONS = ("8bit", "4bit", "none")
-INT8, BITSANDBYTES = ENGINES = ("int8", "bitsandbytes")
-# bitsandbytes would quantize the tower and the connector too; the official code keeps them.
-# Naming any module replaces the default list, so lm_head is named again.
-KEPT_WHOLE = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
+_BATCH = 8  # prompts
 
 
 class LlavaGenerator:
@@ -52,6 +49,9 @@ class LlavaGenerator:
         self.info = info
         self.family = family
         self.usage = Usage()
+        # On a CPU eight together take twice as long as one after another (pocket, 2 cores): for a
+        # few rows its matrix products are no faster than as many vectors', and padding is on top.
+        self.batch = _BATCH if model.device.type == "cuda" else 1
         self._model = model
         self._processor = processor
         self._tokenizer = processor.tokenizer
@@ -81,20 +81,20 @@ class LlavaGenerator:
         engine: str | None = None,
     ) -> LlavaGenerator:
         """See ``ragvis.generator.load``."""
-        quantization = _check_quantization(quantize, name)
-        engine = _check_engine(engine, quantization)
+        quantization = check_quantization(quantize, name)
+        engine = check_engine(engine, quantization)
         where = registry.resolve_model(name, tell)
         hub.obey_offline()
         try:
             with quiet():
                 config = AutoConfig.from_pretrained(where)
                 processor = processors.build(where, config)
-                tokens = frozenset(_special_tokens(processor.tokenizer))
+                tokens = frozenset(special_tokens(processor.tokenizer))
                 family = family_of(config, name, tokens)
                 if template is not None:
                     conversation.find_template(template)  # refuses an unknown one
                     family = replace(family, template=template)
-                model = _load_model(where, config, quantization, engine, lora)
+                model = load_model(where, config, quantization, engine, lora)
         except RagvisError:
             raise
         # transformers, bitsandbytes, peft and the hub each have errors of their own
@@ -114,7 +114,7 @@ class LlavaGenerator:
             self.family.pixels,
             self._count,
             lambda sizes: processors.picture_tokens(self._processor, sizes),
-            tuple(_special_tokens(self._tokenizer)),
+            tuple(special_tokens(self._tokenizer)),
             self.family.earlier_turns,
         )
 
@@ -137,7 +137,7 @@ class LlavaGenerator:
                 yield self._whole(inputs, sampling)
             return
         pieces = self._threaded if self._decoder is None else self._stepwise
-        stop = _StopText(conversation.find_template(self.family.template).stop)
+        stop = StopText(conversation.find_template(self.family.template).stop)
         with closing(pieces(inputs, sampling)) as coming:
             for piece in coming:
                 yield from stop.feed(piece)
@@ -206,38 +206,82 @@ class LlavaGenerator:
 
     def _whole(self, inputs: Any, sampling: Sampling) -> str:
         ids = self._generate(inputs, sampling)
-        text = self._tokenizer.decode(ids, skip_special_tokens=True)
-        stop = _StopText(conversation.find_template(self.family.template).stop)
-        return "".join([*stop.feed(text), *stop.finish()])
+        return self._written(0, ids.tolist()).text
 
     @torch.inference_mode()
     def _generate(self, inputs: Any, sampling: Sampling, **more: Any) -> torch.Tensor:
         """New token ids (n,), and their count in ``usage``."""
-        if sampling.seed is not None:
-            torch.manual_seed(sampling.seed)
-        if self._stop_texts:
-            more |= {"stop_strings": self._stop_texts, "tokenizer": self._tokenizer}
         pictures = self._features.of(inputs)
         ids = inputs["input_ids"]
         listed = ids[0].tolist()
         cache, known = self._begin(listed, pictures, sampling)
         new_pictures = from_position(known, listed, pictures, self._image_token)
-        out = self._model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            past_key_values=cache,
-            **as_outputs(new_pictures, ids.device),
-            **sampling.to_generate(),
-            **more,
-            suppress_tokens=[self._image_token],
-            eos_token_id=sorted(self._ends()) or None,
-            pad_token_id=self._tokenizer.pad_token_id or min(self._ends(), default=0),
-        )
+        more["past_key_values"] = cache
+        out = self._call(ids, torch.ones_like(ids), new_pictures, sampling, more)
         if cache is not None:
             self._last.keep(cache, out[0].tolist(), pictures)
         new: torch.Tensor = out[0, ids.shape[1] :]
         self.usage = Usage(ids.shape[1], len(new), known)
         return new
+
+    def write_many(
+        self, asked: Sequence[tuple[str, Sequence[Picture]]], sampling: Sampling
+    ) -> list[Written]:
+        """Answer several prompts, each with its pictures, in one go; shorter ones are padded.
+
+        The words are those of ``stream``, but for ties that rounding decides.
+
+        Raises:
+            ModelError: as ``stream``.
+        """
+        inputs = [self.inputs(prompt, pictures) for prompt, pictures in asked]
+        with failing(), torch.inference_mode():
+            pictures = [picture for one in inputs for picture in self._features.of(one)]
+            rows = [one["input_ids"][0] for one in inputs]
+            # The padding stands before the prompts, so that all answers begin at one place
+            ids = pad_sequence(rows, True, self._padding(), "left")  # (b, n)
+            mask = pad_sequence([torch.ones_like(row) for row in rows], True, 0, "left")
+            out = self._call(ids, mask, pictures, sampling, {})[:, ids.shape[1] :]
+        pairs = zip(rows, out.tolist(), strict=True)
+        return [self._written(len(row), self._until_end(new)) for row, new in pairs]
+
+    def _until_end(self, ids: list[int]) -> list[int]:
+        """Without what pads an answer that ended before the others."""
+        ends = self._ends()
+        return list(takewhile(lambda token: token not in ends, ids))
+
+    def _written(self, prompt: int, ids: list[int]) -> Written:
+        text = self._tokenizer.decode(ids, skip_special_tokens=True)
+        stop = StopText(conversation.find_template(self.family.template).stop)
+        return Written("".join([*stop.feed(text), *stop.finish()]), Usage(prompt, len(ids)))
+
+    def _call(
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        pictures: Sequence[Pictured],
+        sampling: Sampling,
+        more: dict[str, Any],
+    ) -> torch.Tensor:
+        """transformers' ``generate``: prompts (b, n) in, prompts and answers (b, n + m) out."""
+        if sampling.seed is not None:
+            torch.manual_seed(sampling.seed)
+        if self._stop_texts:
+            more |= {"stop_strings": self._stop_texts, "tokenizer": self._tokenizer}
+        out: torch.Tensor = self._model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            **as_outputs(pictures, ids.device),
+            **sampling.to_generate(),
+            **more,
+            suppress_tokens=[self._image_token],
+            eos_token_id=sorted(self._ends()) or None,
+            pad_token_id=self._padding(),
+        )
+        return out
+
+    def _padding(self) -> int:
+        return int(self._tokenizer.pad_token_id or min(self._ends(), default=0))
 
     def _begin(
         self, ids: list[int], pictures: list[Pictured], sampling: Sampling
@@ -270,7 +314,7 @@ class _Run(threading.Thread):
         generator, inputs, sampling, streamer = self._parts
         try:
             generator._generate(
-                inputs, sampling, streamer=streamer, stopping_criteria=[_StopWhen(self._stopped)]
+                inputs, sampling, streamer=streamer, stopping_criteria=[StopWhen(self._stopped)]
             )
         # Handed to the reader, which raises it in its own thread
         except BaseException as error:  # noqa: BLE001
@@ -285,115 +329,3 @@ class _Run(threading.Thread):
         if self._error is not None:
             with failing():
                 raise self._error
-
-
-@contextmanager
-def failing() -> Iterator[None]:
-    """Raises:
-    ModelError: for whatever the model or the GPU raises.
-    """
-    try:
-        yield
-    except torch.cuda.OutOfMemoryError as error:
-        hint = "Ask with fewer sources (-k 2), quantize (--quantize 4bit), or use pocket."
-        raise ModelError("the GPU ran out of memory", hint) from error
-    except Exception as error:
-        raise ModelError(f"the model failed: {' '.join(str(error).split())[:300]}") from error
-
-
-class _StopWhen(StoppingCriteria):  # type: ignore[misc]
-    """Ends generation when the reader has gone."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
-
-    def __call__(self, input_ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
-        return torch.full((len(input_ids),), self._event.is_set(), device=input_ids.device)
-
-
-class _StopText:
-    """Cuts a stream at the first stop string, holding back what may be the start of one."""
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = stops
-        self._held = ""
-        self.found = False
-
-    def feed(self, piece: str) -> Iterator[str]:
-        self._held += piece
-        places = [i for s in self._stops if (i := self._held.find(s)) >= 0]
-        if places:
-            self.found = True
-            self._held = self._held[: min(places)]
-            return
-        keep = max((_overlap(self._held, s) for s in self._stops), default=0)
-        cut = len(self._held) - keep
-        ready, self._held = self._held[:cut], self._held[cut:]
-        if ready:
-            yield ready
-
-    def finish(self) -> Iterator[str]:
-        if self._held:
-            yield self._held
-        self._held = ""
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of ``text`` that begins ``stop``."""
-    return next((n for n in range(min(len(stop), len(text)), 0, -1) if text.endswith(stop[:n])), 0)
-
-
-def _check_quantization(quantize: str | None, name: str) -> str:
-    if quantize is None:
-        return "8bit" if torch.cuda.is_available() and name != registry.POCKET else "none"
-    if quantize not in QUANTIZATIONS:
-        known = ", ".join(QUANTIZATIONS)
-        raise UsageError(f"unknown quantization {quantize!r}", f"One of: {known}.")
-    return quantize
-
-
-def _check_engine(engine: str | None, quantization: str) -> str:
-    """What runs the weights: 8-bit ones have two engines, all others one."""
-    if quantization != "8bit":
-        if engine is not None:
-            raise UsageError("engine is for --quantize 8bit", f"One of: {', '.join(ENGINES)}.")
-        return BITSANDBYTES if quantization == "4bit" else "transformers"
-    if engine is None:
-        return INT8 if torch.cuda.is_available() else BITSANDBYTES
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}", f"One of: {', '.join(ENGINES)}.")
-    return engine
-
-
-def _load_model(where: str, config: Any, quantization: str, engine: str, lora: str | None) -> Any:
-    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    options: dict[str, Any] = {
-        "config": config,
-        "dtype": torch.float16 if device.type == "cuda" else torch.float32,
-        "device_map": {"": "cpu" if engine == INT8 else device},
-    }
-    if engine == BITSANDBYTES:
-        # On a CPU it logs a line for every layer and step
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-        options["quantization_config"] = _bitsandbytes(quantization, options["dtype"])
-    model = AutoModelForImageTextToText.from_pretrained(where, **options)
-    if lora is not None:
-        peft = require("peft")
-        model = peft.PeftModel.from_pretrained(model, lora)
-        model = model.merge_and_unload()
-    return (int8.quantize(model, KEPT_WHOLE, device) if engine == INT8 else model).eval()
-
-
-def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
-    if quantization == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT_WHOLE)
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=KEPT_WHOLE,
-    )
-
-
-def _special_tokens(tokenizer: Any) -> list[str]:
-    return sorted({str(t.content) for t in tokenizer.added_tokens_decoder.values()})

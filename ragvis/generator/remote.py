@@ -10,6 +10,7 @@ import base64
 import ipaddress
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from ragvis._lazy import require
 from ragvis.composer import PromptSpec
 from ragvis.errors import ModelError, ModelUnavailable, UsageError
 from ragvis.generator.choice import SERVER
-from ragvis.generator.sampling import Sampling, Usage
+from ragvis.generator.sampling import Sampling, Usage, Written
 from ragvis.media.images import fitted_size, save_jpeg
 from ragvis.types import ModelInfo, Tell
 
@@ -35,6 +36,7 @@ _PIXELS_PER_TOKEN = 750  # about what the usual vision towers make of a picture
 _BYTES_PER_TOKEN = 3  # rather too many tokens than too few: English has about four bytes in one
 _CONTEXT = 4096  # tokens, where the server does not say; the least that is common
 _PICTURES = 2
+_AT_ONCE = 4  # questions of a batch; hosted servers refuse many
 _RETRIES = 4  # with backoff, or after as long as the server says
 _CONNECT, _READ = 10.0, 600.0  # seconds; a model may have to be loaded before the first word
 # What opens or closes a turn, or stands for a picture, in the templates that servers put around it.
@@ -104,6 +106,7 @@ class RemoteGenerator:
             f"{SERVER}{address.url}#{address.model}", "unknown", "unknown", address.host, "openai"
         )
         self.usage = Usage()
+        self.batch = _AT_ONCE
         self._address = address
         self._context_limit = context_limit
 
@@ -173,6 +176,20 @@ class RemoteGenerator:
                         yield piece
         if not written:
             raise ModelError(f"{self._address.model} wrote nothing", "Try another model.")
+
+    def write_many(
+        self, asked: Sequence[tuple[str, Sequence[Picture]]], sampling: Sampling
+    ) -> list[Written]:
+        """Answers to several prompts, asked at once: it is the server that puts them together."""
+
+        def write(one: tuple[str, Sequence[Picture]]) -> Written:
+            own = RemoteGenerator(self._address, self._context_limit)
+            text = "".join(own.stream(*one, sampling))
+            self.info = own.info
+            return Written(text, own.usage)
+
+        with ThreadPoolExecutor(len(asked) or 1) as pool:
+            return list(pool.map(write, asked))
 
     def _note(self, chunk: Any) -> None:
         """Which model really answers, and what it counts."""

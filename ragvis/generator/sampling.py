@@ -76,4 +76,12 @@ class Usage:
     reused_tokens: int = 0  # of the prompt, known from the one before it
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An answer that was written in one go."""
+
+    text: str
+    usage: Usage
+
+
 _WHOLE = {"max_new_tokens", "top_k", "num_beams", "seed"}

@@ -1,0 +1,76 @@
+"""A checkpoint's weights into memory, as they were asked for."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
+
+from ragvis._lazy import require
+from ragvis.errors import UsageError
+from ragvis.generator import int8
+from ragvis.models import registry
+
+QUANTIZATIONS = ("8bit", "4bit", "none")
+INT8, BITSANDBYTES = ENGINES = ("int8", "bitsandbytes")
+# bitsandbytes would quantize the tower and the connector too; the official code keeps them.
+# Naming any module replaces the default list, so lm_head is named again.
+KEPT_WHOLE = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
+
+
+def check_quantization(quantize: str | None, name: str) -> str:
+    if quantize is None:
+        return "8bit" if torch.cuda.is_available() and name != registry.POCKET else "none"
+    if quantize not in QUANTIZATIONS:
+        known = ", ".join(QUANTIZATIONS)
+        raise UsageError(f"unknown quantization {quantize!r}", f"One of: {known}.")
+    return quantize
+
+
+def check_engine(engine: str | None, quantization: str) -> str:
+    """What runs the weights: 8-bit ones have two engines, all others one."""
+    if quantization != "8bit":
+        if engine is not None:
+            raise UsageError("engine is for --quantize 8bit", f"One of: {', '.join(ENGINES)}.")
+        return BITSANDBYTES if quantization == "4bit" else "transformers"
+    if engine is None:
+        return INT8 if torch.cuda.is_available() else BITSANDBYTES
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}", f"One of: {', '.join(ENGINES)}.")
+    return engine
+
+
+def load_model(where: str, config: Any, quantization: str, engine: str, lora: str | None) -> Any:
+    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    options: dict[str, Any] = {
+        "config": config,
+        "dtype": torch.float16 if device.type == "cuda" else torch.float32,
+        "device_map": {"": "cpu" if engine == INT8 else device},
+    }
+    if engine == BITSANDBYTES:
+        # On a CPU it logs a line for every layer and step
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+        options["quantization_config"] = _bitsandbytes(quantization, options["dtype"])
+    model = AutoModelForImageTextToText.from_pretrained(where, **options)
+    if lora is not None:
+        peft = require("peft")
+        model = peft.PeftModel.from_pretrained(model, lora)
+        model = model.merge_and_unload()
+    return (int8.quantize(model, KEPT_WHOLE, device) if engine == INT8 else model).eval()
+
+
+def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+    if quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT_WHOLE)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=KEPT_WHOLE,
+    )
+
+
+def special_tokens(tokenizer: Any) -> list[str]:
+    return sorted({str(t.content) for t in tokenizer.added_tokens_decoder.values()})

@@ -1,0 +1,140 @@
+"""Many questions in one go: the answers of one by one, in order, and a batch that goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkpoints import FAMILIES
+from conftest import DEMO, run_command_line
+
+import ragvis
+from ragvis import generator
+from ragvis.errors import UsageError
+from ragvis.generator import Sampling
+from ragvis.logs import Log
+
+FLAG = DEMO / "images" / "flag-italy.jpg"
+QUESTIONS = [
+    ("What is the capital of Japan?", []),
+    ("What is the capital of the country whose flag this is?", [FLAG]),
+    ("zxqv blorf wimble quandary nonsense", []),
+    ("Which tool grips a nut?", []),
+    ("How many moons has Jupiter?", []),
+]
+
+
+def test_together_as_one_by_one(
+    demo_index: Path, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ragvis.Index.open(demo_index) as index:
+        assistant = ragvis.Assistant(ragvis.Retriever(index), "pocket")
+        alone = [assistant.ask(question, images) for question, images in QUESTIONS]
+        for size in (1, 2, 8):
+            monkeypatch.setattr(assistant.generator, "batch", size)
+            together = [stream.answer for stream in assistant.ask_many(QUESTIONS)]
+            assert [a.question for a in together] == [q for q, _ in QUESTIONS]
+            assert [a.text for a in together] == [a.text for a in alone]
+            assert [a.sources for a in together] == [a.sources for a in alone]
+            for answer in together:
+                assert answer.ledger.total == answer.usage.get("prompt_tokens", 0)
+    assert together[2].usage["completion_tokens"] == 0 and together[2].abstained
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_of_a_batch_do_not_see_each_other(tmp_path: Path, family: str) -> None:
+    from PIL import Image
+
+    model: Any = generator.load(str(FAMILIES[family](tmp_path)), print)
+    pictures = [Image.new("RGB", size, "red") for size in ((60, 60), (90, 40))]
+    asked: list[Any] = [
+        ("USER: Answer the question. ASSISTANT:", []),
+        (
+            "USER: <image>\nAnswer the numbered question using only the sources. ASSISTANT:",
+            pictures[:1],
+        ),
+        ("USER: <image>\nWhy? ASSISTANT:", pictures[1:]),
+    ]
+    short = Sampling(max_new_tokens=6)
+    alone = ["".join(model.stream(*one, short)) for one in asked]
+    together = model.write_many(asked, short)
+    assert [one.text for one in together] == alone
+    assert [one.usage.prompt_tokens for one in together] == [
+        int(model.inputs(*one)["input_ids"].shape[1]) for one in asked
+    ]
+
+
+def write(file: Path, rows: list[dict[str, Any]]) -> Path:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def said(data: bytes) -> list[str]:
+    return [json.loads(line)["answer"] for line in data.splitlines()]
+
+
+def test_a_batch_goes_on_where_it_was(demo_index: Path, tmp_path: Path) -> None:
+    (tmp_path / "flag.jpg").write_bytes(FLAG.read_bytes())
+    rows = [
+        {"id": "a", "question": QUESTIONS[0][0]},
+        {"question": QUESTIONS[1][0], "images": ["flag.jpg"], "answerable": True},
+        {"id": "c", "question": QUESTIONS[2][0]},
+    ]
+    file, out = write(tmp_path / "q.jsonl", rows), tmp_path / "a.jsonl"
+    batch = ["ask", "-i", demo_index, "-m", "pocket", "--batch", file]
+    printed = run_command_line(*batch)
+    assert printed.exit_code == 0, printed.stderr
+    answers = [json.loads(line) for line in printed.stdout.splitlines()]
+    assert [a["id"] for a in answers] == ["a", "2", "c"]
+    assert "Tokyo" in answers[0]["answer"] and "Rome" in answers[1]["answer"]
+    assert [a["abstained"] for a in answers] == [False, False, True]
+    assert len(Log().newest(9)) == len({entry.talk for entry in Log().newest(9)}) == 3
+    assert run_command_line(*batch, "-n", "--output", out).stdout == ""
+    whole = out.read_bytes()
+    first, second, _ = whole.splitlines(keepends=True)
+    out.write_bytes(first + second[:50])  # killed in the middle of a line
+    again = run_command_line(*batch, "-n", "--output", out)
+    assert "1 of 3 are answered already" in again.stderr
+    text = [
+        [json.loads(line)["answer"] for line in data.splitlines()]
+        for data in (whole, out.read_bytes())
+    ]
+    assert text[0] == text[1] and out.read_bytes().startswith(first)
+    assert "3 of 3" in run_command_line(*batch, "-n", "--output", out).stderr
+    assert len(Log().newest(9)) == 3
+    write(file, [{"id": "a", "question": "Another?"}])
+    other = run_command_line(*batch, "--output", out)
+    assert other.exit_code == UsageError.exit_code and "another question" in other.stderr
+    assert out.read_bytes().startswith(first)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["{"], "line 1"),
+        (['{"question": "a"}', '{"id": "x"}'], "line 2: 'question' is missing"),
+        (['{"question": " "}'], "no text"),
+        (['{"question": "a", "images": "b.jpg"}'], "not a list"),
+        (['{"id": "1", "question": "a"}', '{"id": 1, "question": "b"}'], "stands twice"),
+        (["[]"], "line 1"),
+    ],
+)
+def test_what_is_no_batch(demo_index: Path, tmp_path: Path, lines: list[str], said: str) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text("\n".join(lines))
+    result = run_command_line("ask", "-i", demo_index, "--batch", file)
+    assert result.exit_code == UsageError.exit_code and said in result.stderr
+
+
+def test_a_batch_and_a_question_are_two_things(demo_index: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "q.jsonl", [{"question": "a"}])
+    ask = ["ask", "-i", demo_index]
+    for more in (
+        ["What?", "--batch", file],
+        ["--batch", file, "-c"],
+        ["--batch", tmp_path / "no"],
+        [],
+    ):
+        assert run_command_line(*ask, *more).exit_code == UsageError.exit_code
