@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tokenizers.decoders import DecodeStream
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoConfig, DynamicCache, TextIteratorStreamer
+from transformers import AutoConfig, DynamicCache, PreTrainedConfig, TextIteratorStreamer
 
 from ragvis import conversation
 from ragvis._quiet import quiet
@@ -32,7 +32,7 @@ from ragvis.generator.loading import (
 from ragvis.generator.reuse import LastPrompt, PictureFeatures, as_outputs, from_position
 from ragvis.generator.sampling import Sampling, Usage, Written
 from ragvis.generator.streams import StopText, StopWhen, failing
-from ragvis.models import hub, registry
+from ragvis.models import hub, original, registry
 from ragvis.types import ModelInfo
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class LlavaGenerator:
         hub.obey_offline()
         try:
             with quiet():
+                if original.is_original(PreTrainedConfig.get_config_dict(where)[0]):
+                    raise original.refuse(name)
                 config = AutoConfig.from_pretrained(where)
                 processor = processors.build(where, config)
                 tokens = frozenset(special_tokens(processor.tokenizer))
