@@ -29,8 +29,7 @@ def talk(
     model: LlavaGenerator, picture: str, turns: int, over_again: bool
 ) -> list[tuple[float, str]]:
     """Seconds to the first token, and the answer, of each turn."""
-    chat = VisionChat(sampling=Sampling(max_new_tokens=24))
-    chat._generator = model
+    chat = VisionChat(model, sampling=Sampling(max_new_tokens=24))
     model.forget()
     said = []
     for n in range(turns):
@@ -54,6 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     wanted = parser.parse_args()
     model = generator.load(wanted.model, print)
+    assert isinstance(model, LlavaGenerator), "a server keeps its own memory"
     talk(model, wanted.picture, 2, over_again=False)  # the first run warms libraries up
     process = psutil.Process()
     before = process.memory_info().rss

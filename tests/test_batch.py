@@ -66,6 +66,15 @@ def test_rows_of_a_batch_do_not_see_each_other(tmp_path: Path, family: str) -> N
     ]
 
 
+def test_a_loaded_model_is_shared(demo_index: Path, pocket_generator: Any) -> None:
+    with ragvis.Index.open(demo_index) as index:
+        assistant = ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
+        assert "Tokyo" in assistant.ask(QUESTIONS[0][0]).text
+    chat = ragvis.VisionChat(pocket_generator)
+    assert chat.generator is assistant.generator is pocket_generator
+    assert chat.choice.model == "pocket"
+
+
 def write(file: Path, rows: list[dict[str, Any]]) -> Path:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return file

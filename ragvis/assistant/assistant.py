@@ -31,7 +31,7 @@ class Assistant:
     Args:
         retriever: searches the index.
         model: ``pocket``, a known name, a hub id, or a checkpoint folder; None takes the
-            machine's default. Loaded on first use.
+            machine's default. Loaded on first use; or one that ``ragvis.generator.load`` gave.
         lora: a peft adapter folder for it.
         quantize: "8bit", "4bit", "none", or None for 8bit on CUDA and none elsewhere.
         template: conversation template, where the family's own is not wanted.
@@ -42,7 +42,7 @@ class Assistant:
     def __init__(
         self,
         retriever: Retriever,
-        model: str | None = None,
+        model: str | Generator | None = None,
         *,
         lora: str | None = None,
         quantize: str | None = None,
@@ -51,7 +51,8 @@ class Assistant:
         tell: Tell = silent,
     ) -> None:
         self.retriever = retriever
-        self._model = LazyModel(ModelChoice(model, lora, quantize, template, engine), tell)
+        options = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
+        self._model = LazyModel.of(model, tell, **options)
 
     @property
     def choice(self) -> ModelChoice:

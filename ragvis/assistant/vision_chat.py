@@ -37,8 +37,7 @@ class VisionChat:
         chat.reply("What is unique about it?")
 
     Args:
-        model: ``pocket``, a known name, a hub id, a checkpoint folder, or None for this
-            machine's default; loaded on first use.
+        model: as for ``Assistant``.
         lora, quantize, template, engine: as for ``Assistant``.
         sampling: how answers are drawn unless a call says otherwise.
         system: replaces the template's own system text.
@@ -47,7 +46,7 @@ class VisionChat:
 
     def __init__(
         self,
-        model: str | None = None,
+        model: str | Generator | None = None,
         *,
         lora: str | None = None,
         quantize: str | None = None,
@@ -57,7 +56,8 @@ class VisionChat:
         system: str | None = None,
         tell: Tell = silent,
     ) -> None:
-        self._model = LazyModel(ModelChoice(model, lora, quantize, template, engine), tell)
+        options = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
+        self._model = LazyModel.of(model, tell, **options)
         self._sampling = sampling or Sampling()
         self._system = system
         self._pictures: list[Picture] = []

@@ -56,12 +56,19 @@ class ModelChoice:
 
 
 class LazyModel:
-    """A chosen model that is loaded on first use."""
+    """A chosen model that is loaded on first use, unless it is there already."""
 
-    def __init__(self, choice: ModelChoice, tell: Tell) -> None:
+    def __init__(self, choice: ModelChoice, tell: Tell, loaded: Generator | None = None) -> None:
         self.choice = choice
         self._tell = tell
-        self._generator: Generator | None = None
+        self._generator = loaded
+
+    @classmethod
+    def of(cls, model: str | Generator | None, tell: Tell, **options: str | None) -> LazyModel:
+        """By its name and the other fields of ``ModelChoice``, or as it was loaded."""
+        if model is None or isinstance(model, str):
+            return cls(ModelChoice(model, **options), tell)
+        return cls(ModelChoice(model.info.name), tell, model)
 
     @property
     def generator(self) -> Generator:
