@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ from PIL import Image
 import ragvis
 from ragvis.assistant.assistant import Chat
 from ragvis.assistant.prepared import AskOptions
-from ragvis.errors import UsageError
+from ragvis.errors import StorageError, UsageError
 from ragvis.generator import Sampling
 from ragvis.logs import Entry, Log, record_of, resume
 from ragvis.logs.replay import Change, changes
@@ -32,12 +33,14 @@ def record(answer: str = "Tokyo [1].", index: str | None = "/mine", **more: Any)
     said = {
         "question": "q",
         "answer": answer,
+        "abstained": False,
         "sources": [{"n": 1, "path": "a.md", "id": "t1", "sha256": "0" * 64}],
         "model": model,
         "index": index and {"generation": 3, "encoder": "pocket", "fingerprint": "f"},
     }
-    asked = {"question": "q", "index": index, "sampling": sampling}
-    return {"asked": asked, "answer": said, "prompt": "a\nb", "versions": {"torch": "1"}, **more}
+    asked = {"question": "q", "index": index, "sampling": sampling, "images": [], "model": {}}
+    made = {"asked": asked, "answer": said, "prompt": "a\nb", "versions": {"torch": "1"}}
+    return {**made, "turn": None, **more}
 
 
 def test_answers_are_numbered_and_found_again(tmp_path: Path) -> None:
@@ -64,6 +67,19 @@ def test_many_write_at_once(tmp_path: Path) -> None:
     assert sorted(numbers) == list(range(1, 41))
     said = {int(e.record["answer"]["answer"]) for e in log.newest(100)}
     assert said == set(range(40))
+
+
+def test_a_row_that_was_never_written_is_told(tmp_path: Path) -> None:
+    log = Log(tmp_path / "logs.db")
+    log.add("talk", record())
+    for text in ("{", "[]", '{"asked": {}}', '{"asked": 3}'):
+        with sqlite3.connect(log.file) as db:
+            db.execute("UPDATE answers SET record = ?", (text,))
+        db.close()
+        with pytest.raises(StorageError, match=r"logs\.db"):
+            log.get()
+    log.file.write_bytes(b"")  # a kill before the first row
+    assert log.newest(1) == [] and log.add("talk", record()) == 1
 
 
 def test_what_changed_is_named() -> None:

@@ -29,8 +29,15 @@ class Journal:
         from ragvis.logs.log import new_talk
 
         self._log = Log()
-        self._wanted = wanted and self._log.is_on
         self._talk = talk or new_talk()
+        self._wanted = wanted and self._is_on()
+
+    def _is_on(self) -> bool:
+        try:
+            return self._log.is_on
+        except StorageError as error:
+            notice(f"not logged: {shown(str(error))}. {error.hint}")
+            return False
 
     def add(self, record: dict[str, Any]) -> int | None:
         """Log an answer; its number, or None where it was not logged."""

@@ -24,6 +24,11 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS answers (
     record TEXT NOT NULL      -- JSON
 )"""
 _COLUMNS = "id, talk, at, record"
+# What every record holds; the file is the user's own to edit.
+_HELD = (
+    "asked.question asked.images asked.sampling asked.model asked.index answer.answer "
+    "answer.abstained answer.sources answer.model answer.index prompt turn versions"
+).split()
 _WAIT = 5.0  # seconds for another process' write
 
 
@@ -59,8 +64,13 @@ class Log:
 
     @property
     def is_on(self) -> bool:
-        """Whether answers are to be logged."""
-        return not self._off.exists()
+        """Whether answers are to be logged.
+
+        Raises:
+            StorageError: that cannot be told.
+        """
+        with self._told():
+            return not self._off.exists()
 
     def switch(self, on: bool) -> None:
         """Log from now on, or no more.
@@ -116,12 +126,14 @@ class Log:
         return self._read("WHERE talk = ? AND id < ? ORDER BY id", (entry.talk, entry.id))
 
     def _read(self, where: str, values: Sequence[Any]) -> list[Entry]:
-        if not self.file.exists():
-            return []
-        with self._told(), self._open() as db:
-            rows = db.execute(f"SELECT {_COLUMNS} FROM answers {where}", values).fetchall()
         with self._told():
-            return [Entry(n, talk, at, json.loads(record)) for n, talk, at, record in rows]
+            if not self.file.exists() or not self.file.stat().st_size:
+                return []
+            # Only to be read: what is there can be looked at on a disk that takes no more
+            address = self.file.absolute().as_uri() + "?mode=ro"
+            with closing(sqlite3.connect(address, timeout=_WAIT, uri=True)) as db:
+                rows = db.execute(f"SELECT {_COLUMNS} FROM answers {where}", values).fetchall()
+            return [Entry(n, talk, at, _record(n, text)) for n, talk, at, text in rows]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -142,3 +154,17 @@ class Log:
         except (sqlite3.Error, OSError, ValueError) as error:
             hint = "Make room, remove that file, or leave answers out of it with -n."
             raise StorageError(f"the log {self.file}: {error}", hint) from error
+
+
+def _record(number: int, text: str) -> dict[str, Any]:
+    """Raises:
+    ValueError: it is not what ``record_of`` made.
+    """
+    record = json.loads(text)
+    for name in _HELD:
+        value = record
+        for part in name.split("."):
+            if not isinstance(value, dict) or part not in value:
+                raise ValueError(f"answer {number} lacks {name}")
+            value = value[part]
+    return dict(record)
