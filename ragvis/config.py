@@ -6,15 +6,18 @@ current folder, which beats ``config.toml`` in the user's config folder.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import platformdirs
 
 from ragvis.errors import UsageError
 
+SERVER = "openai:"  # what the name of a model behind a server begins with
 DEFAULT_INDEX = Path("indexes") / "default"
 _OFFLINE = ("RAGVIS_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 _TRUE = {"1", "true", "yes", "on"}
@@ -24,6 +27,14 @@ def cache_dir() -> Path:
     """The folder for fetched and converted models (``RAGVIS_CACHE`` overrides it)."""
     chosen = os.environ.get("RAGVIS_CACHE")
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("ragvis", False))
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host of a URL is a loopback address or its name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def state_dir() -> Path:
@@ -59,12 +70,31 @@ def read_settings() -> dict[str, Any]:
     Raises:
         UsageError: one of them is not TOML, or holds what a setting cannot be.
     """
-    return _read_toml(user_config_file()) | _read_toml(Path("ragvis.toml"))
+    return _read_toml(user_config_file()) | _of_folder(Path("ragvis.toml"))
 
 
 def settings_beside(index: Path) -> dict[str, Any]:
     """``ragvis.toml`` in the folder that holds the index. Raises as ``read_settings``."""
-    return _read_toml(index.parent / "ragvis.toml")
+    return _of_folder(index.parent / "ragvis.toml")
+
+
+def _of_folder(file: Path) -> dict[str, Any]:
+    """Settings that may have come with a folder of somebody else's."""
+    values = _read_toml(file)
+    model = str(values.get("model", ""))
+    if model.startswith(SERVER) and not is_this_machine(_host(model.removeprefix(SERVER))):
+        hint = (
+            "Name it with -m, in RAGVIS_MODEL, or in your own settings, if that is what you want."
+        )
+        raise UsageError(f"{file} would send questions and files to another machine", hint)
+    return values
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -73,6 +73,8 @@ def test_a_loaded_model_is_shared(demo_index: Path, pocket_generator: Any) -> No
     chat = ragvis.VisionChat(pocket_generator)
     assert chat.generator is assistant.generator is pocket_generator
     assert chat.choice.model == "pocket"
+    with pytest.raises(UsageError, match="loaded model"):
+        ragvis.VisionChat(pocket_generator, template="v0")
 
 
 def write(file: Path, rows: list[dict[str, Any]]) -> Path:
@@ -103,7 +105,7 @@ def test_a_batch_goes_on_where_it_was(demo_index: Path, tmp_path: Path) -> None:
     assert run_command_line(*batch, "-n", "--output", out).stdout == ""
     whole = out.read_bytes()
     first, second, _ = whole.splitlines(keepends=True)
-    out.write_bytes(first + second[:50])  # killed in the middle of a line
+    out.write_bytes(first + second[:50] + b"\xc3")  # killed in the middle of a character
     again = run_command_line(*batch, "-n", "--output", out)
     assert "1 of 3 are answered already" in again.stderr
     text = [
@@ -117,6 +119,52 @@ def test_a_batch_goes_on_where_it_was(demo_index: Path, tmp_path: Path) -> None:
     other = run_command_line(*batch, "--output", out)
     assert other.exit_code == UsageError.exit_code and "another question" in other.stderr
     assert out.read_bytes().startswith(first)
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_one_bad_question_does_not_cost_those_before_it(
+    demo_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    from ragvis.generator.llava import LlavaGenerator
+
+    monkeypatch.setattr(LlavaGenerator, "batch", property(lambda _: size, lambda *_: None), False)
+    rows = [
+        {"id": "a", "question": "Which tool\u2028grips a nut?"},
+        {"id": "b", "question": "What?", "images": ["none.jpg"]},
+        {"id": "c", "question": QUESTIONS[0][0]},
+    ]
+    file, out = write(tmp_path / "q.jsonl", rows), tmp_path / "a.jsonl"
+    file.write_text(file.read_text().replace("\\u2028", "\u2028"), "utf-8")
+    result = run_command_line(
+        "ask", "-i", demo_index, "-m", "pocket", "--batch", file, "--output", out
+    )
+    assert result.exit_code == UsageError.exit_code and "stopped at question b" in result.stderr
+    assert [json.loads(line)["id"] for line in out.read_bytes().splitlines()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"my": "settings"}', "\u00ff\u00d8JFIF", '{"id": "a", "question"']
+)
+def test_somebody_s_file_is_not_taken_for_answers(
+    demo_index: Path, tmp_path: Path, text: str
+) -> None:
+    file = write(tmp_path / "q.jsonl", [{"id": "a", "question": "What?"}])
+    out = tmp_path / "mine"
+    out.write_text(text, "utf-8")
+    ask = ["ask", "-i", demo_index, "-m", "pocket", "--batch", file, "--output"]
+    result = run_command_line(*ask, out)
+    assert result.exit_code == UsageError.exit_code and "no file of answers" in result.stderr
+    assert out.read_text("utf-8") == text
+    before = file.read_bytes()
+    assert run_command_line(*ask, file).exit_code == UsageError.exit_code
+    assert file.read_bytes() == before
+
+
+def test_half_a_character_is_no_reason_to_fail(demo_index: Path) -> None:
+    ask = ["ask", "capital of Japan \udcff", "-i", demo_index, "-m", "pocket"]
+    result = run_command_line(*ask, "--html", "x.html")
+    assert "Tokyo" in result.stdout, result.stderr
+    assert Path("x.html").stat().st_size
 
 
 @pytest.mark.parametrize(

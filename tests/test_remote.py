@@ -109,9 +109,11 @@ def chunk(text: str | None, **more: Any) -> str:
     return json.dumps({"id": "c", "object": "chunk", "model": "m-1", "choices": choices, **more})
 
 
+STOP = json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
 SAID = [
     chunk("To"),
     chunk("kyo [1]."),
+    STOP,
     chunk(None, usage={"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}),
     "[DONE]",
 ]
@@ -208,6 +210,10 @@ def test_it_asks_again_and_then_gives_up() -> None:
         ([chunk("half"), "{no json"], ModelError, "broke off"),
         ([chunk("half"), '{"error": {"message": "on fire"}}'], ModelError, "on fire"),
         ([chunk(""), "[DONE]"], ModelError, "wrote nothing"),
+        ([chunk("To")], ModelError, "broke off in the middle"),
+        ([json.dumps({"choices": [{"delta": {"content": 5}}]})], ModelError, "sent int for text"),
+        ([json.dumps({"choices": None}), "[DONE]"], ModelError, "wrote nothing"),
+        ([chunk("word " * 99)] * 99, ModelError, "does not stop"),
     ],
 )
 def test_every_failure_is_one_of_ours(
@@ -222,10 +228,12 @@ def test_servers_and_models_that_are_not_there() -> None:
     with serving(SAID, models=[{"id": "a", "max_model_len": 9000}, {"id": "b"}]) as server:
         assert load(server, "#a").spec.context_limit == 9000
         assert load(server, "#b").spec.context_limit == 4096
-        for model, said in (("", "which model"), ("#c", "serves no c")):
-            with pytest.raises(UsageError, match=said) as caught:
-                load(server, model)
-            assert "a, b" in caught.value.hint
+        with pytest.raises(UsageError, match="which model") as caught:
+            load(server)
+        assert "a, b" in caught.value.hint
+        told: list[str] = []
+        generator.load(f"{server.name}#c", told.append)  # an alias, perhaps
+        assert "does not list c" in told[0] and "a, b" in told[0]
         gone = server.name
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
         generator.load(gone, print)
@@ -257,8 +265,29 @@ def test_keys_come_from_the_environment_and_go_to_their_own_server(
     assert "secret-of-openai" not in json.dumps(server.headers)
     keys = [headers["authorization"] for headers in server.headers]
     assert keys == ["Bearer none", "Bearer none", "Bearer mine", "Bearer mine"]
-    with pytest.raises(UsageError, match="keys do not belong"):
-        generator.load("openai:http://me:key@localhost/v1", print)
+    for hidden in ("http://me:key@localhost/v1", "http://:key@h/v1", "ftp://key@h", "http://h?key"):
+        with pytest.raises(UsageError, match="keys do not belong") as caught:
+            generator.load(f"openai:{hidden}", print)
+        assert "key@" not in f"{caught.value}{caught.value.hint}"
+    monkeypatch.setenv("RAGVIS_API_KEY", "sk-\u00e9-secret")
+    with serving(SAID) as server, pytest.raises(UsageError) as refused:
+        load(server)
+    assert "secret" not in f"{refused.value}{refused.value.hint}"
+
+
+def test_a_strange_folder_cannot_send_files_elsewhere(demo_index: Path) -> None:
+    settings = Path("ragvis.toml")
+    settings.write_text('model = "openai:http://192.0.2.1/v1#m"')
+    result = run_command_line("ask", "Japan?", "-i", demo_index)
+    assert result.exit_code == UsageError.exit_code and "another machine" in result.stderr
+    with serving(SAID) as server:
+        settings.write_text(f'model = "{server.name}"')
+        assert run_command_line("ask", "Japan?", "-i", demo_index).exit_code == 0
+
+
+def test_a_picture_too_few_is_said() -> None:
+    with serving(SAID) as server, pytest.raises(ModelError, match="0 pictures, and places for 1"):
+        list(load(server).stream(PROMPT.replace("Hi", "<image>"), [], Sampling()))
 
 
 def test_offline_asks_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,13 +300,18 @@ def test_offline_asks_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_what_only_a_model_of_this_machine_can_do(demo_index: Path) -> None:
     with serving(SAID) as server:
-        for option in (["--quantize", "8bit"], ["--template", "v0"], ["--verify"]):
-            result = run_command_line("ask", "Japan?", "-i", demo_index, "-m", server.name, *option)
+        ask = ["ask", "Japan?", "-i", demo_index, "-m", server.name]
+        for option in (["--lora", "x"], ["--template", "v0"], ["--verify"]):
+            result = run_command_line(*ask, *option)
             assert result.exit_code == UsageError.exit_code, result.stderr
+        left_out = run_command_line(
+            *ask, "--quantize", "8bit"
+        )  # set for all models, as like as not
+        assert left_out.exit_code == 0 and "quantize is left out" in left_out.stderr
 
 
 def test_an_invented_citation_of_a_server_is_taken_out(demo_index: Path) -> None:
-    with serving([chunk("Tokyo [1]"), chunk(" [99]."), "[DONE]"]) as server:
+    with serving([chunk("Tokyo [1]"), chunk(" [99]."), STOP, "[DONE]"]) as server:
         options = ["-i", demo_index, "-m", server.name, "--json"]
         result = run_command_line("ask", "What is the capital of Japan?", *options)
     answer = json.loads(result.stdout)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ragvis.assistant.history import History, Said
 from ragvis.assistant.prepared import AskOptions, Prepared
 from ragvis.composer import CitationFilter, find_citations, mark_cited
-from ragvis.errors import UsageError
+from ragvis.errors import ModelError, RagvisError, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling, Usage, Written
 from ragvis.prompts import NOT_FOUND
@@ -113,18 +113,31 @@ class Assistant:
         """Ask many questions, each with its pictures; several go through the model together.
 
         What is yielded has been read to its end, in the order of the questions. The other
-        arguments, and the errors, are those of ``ask``.
+        arguments, and the errors, are those of ``ask``; an error comes when all questions before
+        the one that it is about are answered.
         """
         options = AskOptions(k, sampling or Sampling(), verify)
         for start in range(0, len(questions), WINDOW):
-            window = questions[start : start + WINDOW]
-            streams = [AnswerStream(self, q, images, options, History()) for q, images in window]
+            streams, trouble = self._begun(questions[start : start + WINDOW], options)
             if self.generator.batch > 1:
-                asked = [stream for stream in streams if stream.prepared.has_evidence]
-                _write_together(asked, self.generator.batch)
+                _write_together([s for s in streams if s.prepared.has_evidence], self.generator)
             for stream in streams:
                 stream.read()
                 yield stream
+            if trouble is not None:
+                raise trouble
+
+    def _begun(
+        self, questions: Sequence[tuple[str, Sequence[PictureSource]]], options: AskOptions
+    ) -> tuple[list[AnswerStream], RagvisError | None]:
+        """Questions up to their prompts, until one cannot be asked."""
+        begun: list[AnswerStream] = []
+        for question, images in questions:
+            try:
+                begun.append(AnswerStream(self, question, images, options, History()))
+            except RagvisError as error:
+                return begun, error
+        return begun, None
 
     def chat(
         self, *, k: int | None = None, sampling: Sampling | None = None, verify: bool = False
@@ -298,15 +311,18 @@ class AnswerStream:
         )
 
 
-def _write_together(streams: Sequence[AnswerStream], size: int) -> None:
-    """Have the model answer these, those of like length together, longest first: what is too much
-    for the memory fails at once."""
+def _write_together(streams: Sequence[AnswerStream], generator: Generator) -> None:
+    """Have the model answer these, those of like length together. Where that fails, the rest is
+    left to be asked one by one, which tells whose fault it was."""
     by_length = sorted(streams, key=lambda s: -s.prepared.composed.ledger.total)
-    for start in range(0, len(by_length), size):
-        some = by_length[start : start + size]
-        generator, sampling = some[0].assistant.generator, some[0].options.sampling
+    for start in range(0, len(by_length), generator.batch):
+        some = by_length[start : start + generator.batch]
         asked = [stream.prepared.shown_to_model for stream in some]
-        for stream, written in zip(some, generator.write_many(asked, sampling), strict=True):
+        try:
+            answers = generator.write_many(asked, some[0].options.sampling)
+        except ModelError:
+            return
+        for stream, written in zip(some, answers, strict=True):
             stream.take(written)
 
 

@@ -159,6 +159,8 @@ def command(
             raise UsageError("--batch takes all questions from its file", "Give nothing else.")
         _answer_all(batch, output, index, chosen, AskOptions(k, sampling, verify), not no_log)
         return 0
+    if output is not None:
+        raise UsageError("--output is for --batch", "For one answer, redirect: > answer.txt")
     if question is None:
         raise click.UsageError("Missing argument 'QUESTION'.")
     question = from_stdin(question)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from ragvis.cli.conversation import Journal
-from ragvis.cli.output import json_line, notice, progress
-from ragvis.errors import UsageError
+from ragvis.cli.output import json_line, notice, progress, shown
+from ragvis.errors import RagvisError, StorageError, UsageError
 from ragvis.media.fetch import is_url
+from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from ragvis.assistant import Assistant
@@ -45,18 +48,20 @@ def answer_all(
     from ragvis.logs import record_of
 
     questions = read_batch(file)
-    with _opened(output, questions) as (out, done), progress("answering") as show:
-        if done:
-            notice(f"{done} of {len(questions)} are answered already")
-        left = questions[done:]
-        asked = [(one.question, one.images) for one in left]
+    done = _answered(output, questions) if output is not None else 0
+    if done:
+        notice(f"{done} of {len(questions)} are answered already")
+    left = questions[done:]
+    asked = [(one.question, one.images) for one in left]
+    with _opened(output) as write, progress("answering") as show:
         streams = assistant.ask_many(
             asked, k=options.k, sampling=options.sampling, verify=options.verify
         )
-        for n, (one, stream) in enumerate(zip(left, streams, strict=True), 1):
+        for n, one in enumerate(left, 1):
+            with _about(one):
+                stream = next(streams)
+            write(json_line({"id": one.id, **stream.answer.to_dict()}))
             Journal(logged).add(record_of(stream))
-            out.write(json_line({"id": one.id, **stream.answer.to_dict()}) + "\n")
-            out.flush()
             show(done + n, len(questions), one.id)
 
 
@@ -68,7 +73,7 @@ def read_batch(file: Path) -> list[Asked]:
         UsageError: it cannot be read, or a line is no question (its number is named).
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8").split("\n")  # other line ends may stand in a JSON text
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: {error}", _SHAPE) from error
     found = [_asked(file, n, line) for n, line in enumerate(lines, 1) if line.strip()]
@@ -93,40 +98,70 @@ def _asked(file: Path, number: int, line: str) -> Asked:
 
 
 @contextmanager
-def _opened(output: Path | None, questions: Sequence[Asked]) -> Iterator[tuple[TextIO, int]]:
-    """Where answers go, and how many are there."""
-    if output is None:
-        yield sys.stdout, 0
-        return
+def _about(one: Asked) -> Iterator[None]:
+    """Name the question that an error is about."""
     try:
-        with output.open("a+", encoding="utf-8", newline="\n") as out:
-            yield out, _answered(out, output, questions)
+        yield
+    except RagvisError:
+        notice(f"stopped at question {shown(one.id)}; what stands before it is answered")
+        raise
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[Callable[[str], None]]:
+    """What writes a line where answers go."""
+    if output is None:
+        yield click.echo
+        return
+    with _told(output):
+        out = output.open("ab", buffering=0)
+    with out:
+
+        def write(line: str) -> None:
+            with _told(output):
+                out.write(line.encode() + b"\n")
+
+        yield write
+
+
+@contextmanager
+def _told(output: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         hint = "The answers before it are kept; run it again to go on."
-        raise UsageError(f"{output}: {error.strerror}", hint) from error
+        raise StorageError(f"{output}: {error.strerror}", hint) from error
 
 
-def _answered(out: TextIO, output: Path, questions: Sequence[Asked]) -> int:
+def _answered(output: Path, questions: Sequence[Asked]) -> int:
     """The answers in a file, which has to begin as this one would. Half a line, as a kill leaves
     it, is cut off."""
-    out.seek(0)
-    whole, done = 0, 0
-    for line in iter(out.readline, ""):
-        if not line.endswith("\n"):
-            break
-        if done >= len(questions) or not _is_answer_to(questions[done], line):
-            hint = "Choose another file for --output."
-            raise UsageError(f"{output}, line {done + 1}, answers another question", hint)
-        done += 1
-        whole = out.tell()
-    out.truncate(whole)
-    return done
+    with _told(output):
+        lines = output.read_bytes().splitlines(keepends=True) if output.exists() else []
+        whole = [line for line in lines if line.endswith(b"\n")]
+        for n, line in enumerate(whole):
+            if n >= len(questions) or not _is_answer_to(questions[n], line):
+                hint = "Choose another file for --output."
+                raise UsageError(f"{output}, line {n + 1}, answers another question", hint)
+        if len(whole) < len(lines):
+            _check_tail(output, lines[-1], questions[len(whole) : len(whole) + 1])
+            os.truncate(output, sum(map(len, whole)))
+    return len(whole)
 
 
-def _is_answer_to(asked: Asked, line: str) -> bool:
+def _check_tail(output: Path, tail: bytes, questions: Sequence[Asked]) -> None:
+    """Raises:
+    UsageError: half a line that no batch of these questions has begun: it is someone's file.
+    """
+    begun = [json_line({"id": q.id, "schema_version": SCHEMA_VERSION})[:-1] for q in questions]
+    if not any(text.encode().startswith(tail[: len(text.encode())]) for text in begun):
+        raise UsageError(f"{output} is no file of answers", "Choose another file for --output.")
+
+
+def _is_answer_to(asked: Asked, line: bytes) -> bool:
     try:
         row: Any = json.loads(line)
     except ValueError:
         return False
-    wanted = {"id": asked.id, "question": asked.question}
-    return isinstance(row, dict) and all(row.get(k) == v for k, v in wanted.items())
+    wanted = {"id": asked.id, "question": asked.question, "schema_version": SCHEMA_VERSION}
+    return isinstance(row, dict) and "answer" in row and wanted.items() <= row.items()

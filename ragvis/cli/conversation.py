@@ -75,8 +75,16 @@ class Conversation:
         self._options = options
         self._journal = Journal(logged, earlier[-1].talk if earlier else None)
         self._logged = logged
+        self._before = [
+            (e.record["asked"]["question"], e.record["answer"]["answer"]) for e in earlier
+        ]
         history = resume(earlier, lambda line: notice(shown(line)))
         self.chat: Chat = Chat(self._assistant, options, history)
+
+    @property
+    def turns(self) -> list[tuple[str, str]]:
+        """Every question with its answer, those of before with them."""
+        return [*self._before, *((a.question, a.text) for a in self.chat.answers)]
 
     def log(self, record: dict[str, Any]) -> int | None:
         """Log an answer; its number, or None where it was not logged."""
@@ -87,6 +95,7 @@ class Conversation:
         from ragvis.assistant import Chat
 
         self._journal = Journal(self._logged)
+        self._before = []
         self.chat = Chat(self._assistant, self._options)
 
 

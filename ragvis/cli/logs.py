@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ragvis.logs.replay import Change
 
 DIFFERS = 1
-NUMBER = click.argument("number", metavar="[ID]", type=click.IntRange(1), required=False)
+NUMBER = click.argument("number", metavar="[ID]", type=click.IntRange(1, 2**63 - 1), required=False)
 
 
 @click.group("logs")
@@ -36,7 +36,9 @@ def group() -> None:
 
 
 @group.command("list")
-@click.option("-n", "count", type=click.IntRange(1), default=20, show_default=True, help="Newest.")
+@click.option(
+    "-n", "count", type=click.IntRange(1, 10**6), default=20, show_default=True, help="Newest."
+)
 @json_option
 def list_(count: int, as_json: bool) -> None:
     """The newest answers, one line each."""
@@ -50,6 +52,8 @@ def list_(count: int, as_json: bool) -> None:
         return
     for entry in entries:
         click.echo(_line(entry))
+    if log.unreadable:
+        notice(f"not what was written, and left out: {', '.join(map(str, log.unreadable))}")
     if not log.is_on:
         notice("answers are not logged now; `ragvis logs on` changes that")
 
@@ -60,17 +64,19 @@ def list_(count: int, as_json: bool) -> None:
 @json_option
 def show(number: int | None, page: Path | None, as_json: bool) -> None:
     """One answer with its sources, model, index and prompt; the last one unless ID is given."""
-    from ragvis.logs import Log
+    from ragvis.logs import Log, sound
 
     entry = Log().get(number)
-    if page is not None:
-        from ragvis.evidence import page as as_page
-
-        write_page(page, as_page(entry.record, entry.id))
-    elif as_json:
+    if as_json and page is None:
         print_json(entry.to_dict())
-    else:
-        click.echo("\n".join(_lines(entry)))
+        return
+    with sound(entry):
+        if page is not None:
+            from ragvis.evidence import page as as_page
+
+            write_page(page, as_page(entry.record, entry.id))
+        else:
+            click.echo("\n".join(_lines(entry)))
 
 
 @group.command("path")
@@ -123,7 +129,7 @@ def replay(number: int | None, as_json: bool) -> int:
 def _line(entry: Entry) -> str:
     asked, answer = entry.record["asked"], entry.record["answer"]
     said = snippet(f"{asked['question']} → {answer['answer']}", 100)
-    return f"{entry.id:5}  {entry.at[:16].replace('T', ' ')}  {said}"
+    return f"{entry.id:5}  {shown(entry.at[:16]).replace('T', ' ')}  {said}"
 
 
 def _lines(entry: Entry) -> list[str]:

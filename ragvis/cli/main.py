@@ -22,8 +22,9 @@ Start here:
   ragvis ask "when does the warranty of the pump end?"
   ragvis search "a red car in the snow" --modality image
 \b
-Exit codes: 0 done, 2 usage, 3 nothing in the index answers it, 4 no index or another encoder's,
-5 model or download, 6 index damaged, 7 index locked, 130 interrupted.
+Exit codes: 0 done, 1 the disk refuses or a replay differs, 2 usage, 3 nothing in the index
+answers it, 4 no index or another encoder's, 5 model or download, 6 index damaged, 7 index locked,
+130 interrupted.
 """
 
 

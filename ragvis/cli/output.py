@@ -99,7 +99,7 @@ def write_page(file: Path, html: str) -> None:
         UsageError: it cannot be written there.
     """
     try:
-        file.write_text(html, "utf-8")
+        file.write_bytes(html.encode("utf-8", "replace"))
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}", "Choose another file for --html.") from error
 

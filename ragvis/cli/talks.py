@@ -86,7 +86,7 @@ class IndexTalk(Talk):
         notice(f"{shown(name)} goes with your next question")
 
     def turns(self) -> list[tuple[str, str]]:
-        return [(a.question, a.text) for a in self._talk.chat.answers]
+        return self._talk.turns
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from types import MappingProxyType
 
-from ragvis.composer.neutral import neutral
+from ragvis.composer.neutral import neutral, without
 from ragvis.conversation import IMAGE_TOKEN, find_template, render
 from ragvis.errors import PromptTooLong
 from ragvis.prompts import GROUNDED_SYSTEM, labelled
@@ -134,9 +134,9 @@ def compose(
     Raises:
         PromptTooLong: question and attachments alone do not fit.
     """
-    turns = past.turns if spec.earlier_turns else ()
+    turns = [_again(turn, spec) for turn in past.turns] if spec.earlier_turns else []
     for gone in range(len(turns) + 1):
-        kept, left = turns[gone:], turns[:gone]
+        kept, left = tuple(turns[gone:]), turns[:gone]
         held = {s.hit.id for turn in kept for s in turn.sources}
         new = [h for h in hits if h.id not in held]
         pieces, dropped = _select(new, attachments, sizes, spec, room, unopened)
@@ -156,6 +156,12 @@ def compose(
         dropped.append(Dropped(worst.hit.id, "no room in the context", tokens))
         composed = page.write(pieces, dropped)
     return composed
+
+
+def _again(turn: Turn, spec: PromptSpec) -> Turn:
+    """An earlier turn for this model: it may have been written down for another one's template."""
+    parts = turn.body.split(IMAGE_TOKEN)  # text from outside holds none
+    return replace(turn, body=IMAGE_TOKEN.join(without(spec.markers, part) for part in parts))
 
 
 def _left(n: int, turn: Turn, spec: PromptSpec) -> Dropped:

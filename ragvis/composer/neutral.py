@@ -12,7 +12,7 @@ _ALWAYS = (IMAGE_TOKEN, "<im_start>", "<im_end>", "<im_patch>")
 # Controls, and the invisible characters that reorder or hide what stands beside them.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 
 
@@ -25,7 +25,11 @@ def neutral(text: str, markers: Iterable[str], keep_lines: bool = False) -> str:
     by a space after its first character.
     """
     text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
-    text = text.strip() if keep_lines else " ".join(text.split())
+    return without(markers, text.strip() if keep_lines else " ".join(text.split()))
+
+
+def without(markers: Iterable[str], text: str) -> str:
+    """The text with every marker in it broken, and nothing else changed."""
     found = {m for m in (*_ALWAYS, *markers) if len(m.strip()) > 1}
     pattern = re.compile("|".join(re.escape(m) for m in sorted(found, key=len, reverse=True)))
     while pattern.search(text):  # breaking one marker can leave another that overlapped it

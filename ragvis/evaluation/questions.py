@@ -79,7 +79,7 @@ def read_questions(file: str | Path) -> list[Question]:
     """
     file = Path(file)
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8").split("\n")  # other line ends may stand in a JSON text
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: {error}", _SHAPE) from error
     found = [_question(file, n, line) for n, line in enumerate(lines, 1) if line.strip()]

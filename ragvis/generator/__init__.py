@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragvis.config import SERVER
 from ragvis.errors import UsageError
-from ragvis.generator.choice import SERVER
 from ragvis.generator.sampling import Sampling
 from ragvis.types import Tell
 
@@ -58,7 +58,9 @@ def load(
 
 def _remote(name: str, tell: Tell, chosen: dict[str, str | None]) -> RemoteGenerator:
     for option, value in chosen.items():
-        if value is not None:
+        if option == "quantize" and value is not None:  # set for all models, as like as not
+            tell("quantize is left out: the server has its own weights")
+        elif value is not None:
             raise UsageError(f"{option} is for models on this machine", "Set it on the server.")
     from ragvis.generator.remote import RemoteGenerator
 

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ragvis.errors import UsageError
 from ragvis.types import ModelInfo, Tell
 
 if TYPE_CHECKING:
     from ragvis.composer import PromptSpec
     from ragvis.generator.sampling import Sampling, Usage, Written
     from ragvis.media.images import Picture
-
-SERVER = "openai:"  # what the name of a model behind a server begins with
 
 
 class Generator(Protocol):
@@ -65,9 +64,15 @@ class LazyModel:
 
     @classmethod
     def of(cls, model: str | Generator | None, tell: Tell, **options: str | None) -> LazyModel:
-        """By its name and the other fields of ``ModelChoice``, or as it was loaded."""
+        """By its name and the other fields of ``ModelChoice``, or as it was loaded.
+
+        Raises:
+            UsageError: options for a model that is loaded already.
+        """
         if model is None or isinstance(model, str):
             return cls(ModelChoice(model, **options), tell)
+        if any(value is not None for value in options.values()):
+            raise UsageError("a loaded model is as it is", "Give the options when it is loaded.")
         return cls(ModelChoice(model.info.name), tell, model)
 
     @property

@@ -231,7 +231,8 @@ class LlavaGenerator:
     ) -> list[Written]:
         """Answer several prompts, each with its pictures, in one go; shorter ones are padded.
 
-        The words are those of ``stream``, but for ties that rounding decides.
+        Greedy words are those of ``stream``, but for ties that rounding decides; drawn ones are
+        others, with a seed too.
 
         Raises:
             ModelError: as ``stream``.

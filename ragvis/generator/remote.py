@@ -7,10 +7,8 @@ The prompt is the same as for any other model. What goes to the server are its m
 from __future__ import annotations
 
 import base64
-import ipaddress
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -19,8 +17,7 @@ from urllib.parse import urlsplit
 from ragvis import config, conversation
 from ragvis._lazy import require
 from ragvis.composer import PromptSpec
-from ragvis.errors import ModelError, ModelUnavailable, UsageError
-from ragvis.generator.choice import SERVER
+from ragvis.errors import ModelError, ModelUnavailable, RagvisError, UsageError
 from ragvis.generator.sampling import Sampling, Usage, Written
 from ragvis.media.images import fitted_size, save_jpeg
 from ragvis.types import ModelInfo, Tell
@@ -30,13 +27,14 @@ if TYPE_CHECKING:
 
 _TEMPLATE = "served"
 _OPENAI = "api.openai.com"
+_TO_OPENAI = f"https://{_OPENAI}/"
 _KEY = "RAGVIS_API_KEY"
 _LONGEST = 1024  # pixels of a picture's long side; servers scale larger ones down themselves
 _PIXELS_PER_TOKEN = 750  # about what the usual vision towers make of a picture
 _BYTES_PER_TOKEN = 3  # rather too many tokens than too few: English has about four bytes in one
 _CONTEXT = 4096  # tokens, where the server does not say; the least that is common
 _PICTURES = 2
-_AT_ONCE = 4  # questions of a batch; hosted servers refuse many
+_MOST_LETTERS = 64  # of one token; what writes more pays no heed to max_new_tokens
 _RETRIES = 4  # with backoff, or after as long as the server says
 _CONNECT, _READ = 10.0, 600.0  # seconds; a model may have to be loaded before the first word
 # What opens or closes a turn, or stands for a picture, in the templates that servers put around it.
@@ -59,6 +57,14 @@ _MARKERS = (
     "<|image|>",
     "<start_of_image>",
     "<__media__>",
+    "<|header_start|>",
+    "<|header_end|>",
+    "<|eot|>",
+    "<|start|>",
+    "<|message|>",
+    "<|channel|>",
+    "[SYSTEM_PROMPT]",
+    "[/SYSTEM_PROMPT]",
     "[IMG]",
 )
 
@@ -77,7 +83,9 @@ class Address:
         UsageError: no such address, or one that holds a key.
         """
         hint = "For example: -m openai:http://localhost:11434/v1#llava"
-        url, _, model = name.removeprefix(SERVER).partition("#")
+        url, _, model = name.removeprefix(config.SERVER).partition("#")
+        if "@" in url or "?" in url:  # not to be repeated in a message, a log or a page
+            raise UsageError("keys do not belong in an address", f"Set {_KEY} instead.")
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname or "", parts.port
@@ -85,17 +93,12 @@ class Address:
             raise UsageError(f"{url!r} is no address: {error}", hint) from error
         if parts.scheme not in ("http", "https") or not host:
             raise UsageError(f"{url!r} is no http(s) address", hint)
-        if parts.username or parts.query:
-            raise UsageError("keys do not belong in an address", f"Set {_KEY} instead.")
         return cls(url, host, model)
 
     @property
     def is_local(self) -> bool:
         """Whether it is this machine."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return config.is_this_machine(self.host)
 
 
 class RemoteGenerator:
@@ -103,10 +106,14 @@ class RemoteGenerator:
 
     def __init__(self, address: Address, context_limit: int) -> None:
         self.info = ModelInfo(
-            f"{SERVER}{address.url}#{address.model}", "unknown", "unknown", address.host, "openai"
+            f"{config.SERVER}{address.url}#{address.model}",
+            "unknown",
+            "unknown",
+            address.host,
+            "openai",
         )
         self.usage = Usage()
-        self.batch = _AT_ONCE
+        self.batch = 1
         self._address = address
         self._context_limit = context_limit
 
@@ -119,21 +126,22 @@ class RemoteGenerator:
             tell: takes a notice that something leaves this machine, where it does.
 
         Raises:
-            UsageError: not an address; no such model, or several and none named.
+            UsageError: not an address; several models and none named.
             ModelUnavailable: offline, or the server cannot be reached or refuses the key.
             MissingExtra: the package ``openai`` is not installed.
         """
         address = Address.of(name)
         if config.offline() and not address.is_local:
             raise ModelUnavailable(f"offline: {address.host} was not asked", "Use a local model.")
-        with _failing(address), _client(address) as client:
-            served = {m.id: m for m in client.models.list()}
-        address = replace(address, model=address.model or _only(served, address))
-        if served and address.model not in served:
-            raise UsageError(f"{address.host} serves no {address.model}", _listed(served))
         if not address.is_local:
             tell(f"questions, passages and pictures go to {address.host}")
-        return cls(address, _context_limit(served.get(address.model)))
+        with _failing(address), _client(address) as client:
+            served = {str(m.id): m for m in client.models.list()}
+        address = replace(address, model=address.model or _only(served, address))
+        found = served.get(address.model) or served.get(f"{address.model}:latest")  # as in Ollama
+        if served and found is None:  # it may be an alias: the server has the last word
+            tell(f"{address.host} does not list {address.model}. {_listed(served)}")
+        return cls(address, _context_limit(found))
 
     @property
     def spec(self) -> PromptSpec:
@@ -159,7 +167,7 @@ class RemoteGenerator:
         self.usage = Usage()
         asked = _arguments(self._address, sampling)
         messages = _with_pictures(conversation.parse(_TEMPLATE, prompt), pictures)
-        written = False
+        reply = _Reply(self._address, sampling)
         with _failing(self._address), _client(self._address) as client:
             coming = client.chat.completions.create(
                 model=self._address.model,
@@ -171,25 +179,14 @@ class RemoteGenerator:
             with closing(coming):  # a reader that leaves stops the server
                 for chunk in coming:
                     self._note(chunk)
-                    for piece in _pieces(chunk):
-                        written = True
-                        yield piece
-        if not written:
-            raise ModelError(f"{self._address.model} wrote nothing", "Try another model.")
+                    yield from reply.pieces(chunk)
+            reply.check_end()
 
     def write_many(
         self, asked: Sequence[tuple[str, Sequence[Picture]]], sampling: Sampling
     ) -> list[Written]:
-        """Answers to several prompts, asked at once: it is the server that puts them together."""
-
-        def write(one: tuple[str, Sequence[Picture]]) -> Written:
-            own = RemoteGenerator(self._address, self._context_limit)
-            text = "".join(own.stream(*one, sampling))
-            self.info = own.info
-            return Written(text, own.usage)
-
-        with ThreadPoolExecutor(len(asked) or 1) as pool:
-            return list(pool.map(write, asked))
+        """Answers to several prompts, one after another: so each can be stopped."""
+        return [Written("".join(self.stream(*one, sampling)), self.usage) for one in asked]
 
     def _note(self, chunk: Any) -> None:
         """Which model really answers, and what it counts."""
@@ -217,8 +214,11 @@ def _client(address: Address) -> Any:
 
 def _key(address: Address) -> str:
     """Only from the environment, and OpenAI's own to nobody else."""
-    theirs = os.environ.get("OPENAI_API_KEY") if address.host == _OPENAI else None
-    return os.environ.get(_KEY) or theirs or "none"
+    theirs = os.environ.get("OPENAI_API_KEY") if address.url.startswith(_TO_OPENAI) else None
+    key = (os.environ.get(_KEY) or theirs or "none").strip()
+    if not (key.isascii() and key.isprintable()):  # or the error would tell it
+        raise UsageError("the key holds what no key can hold", f"Look at the variable {_KEY}.")
+    return key
 
 
 def _only(served: dict[str, Any], address: Address) -> str:
@@ -265,6 +265,9 @@ def _with_pictures(
     messages: Sequence[dict[str, str]], pictures: Sequence[Picture]
 ) -> list[dict[str, Any]]:
     """Messages whose ``<image>`` tokens have become the pictures, in order."""
+    wanted = sum(m["content"].count(conversation.IMAGE_TOKEN) for m in messages)
+    if wanted != len(pictures):
+        raise ModelError(f"{len(pictures)} pictures, and places for {wanted}")
     left = iter(pictures)
     return [{**message, "content": _parts(message["content"], left)} for message in messages]
 
@@ -281,10 +284,40 @@ def _parts(content: str, pictures: Iterator[Picture]) -> str | list[dict[str, An
     return parts
 
 
-def _pieces(chunk: Any) -> Iterator[str]:
-    for choice in chunk.choices[:1]:
-        if choice.delta is not None and choice.delta.content:
-            yield choice.delta.content
+class _Reply:
+    """What has come of one answer, and whether it is all of one."""
+
+    def __init__(self, address: Address, sampling: Sampling) -> None:
+        self._host, self._model = address.host, address.model
+        self._most = _MOST_LETTERS * (sampling.max_new_tokens + 1)
+        self._length = 0
+        self._ended = False
+
+    def pieces(self, chunk: Any) -> Iterator[str]:
+        """The text of one chunk.
+
+        Raises:
+            ModelError: it holds no text, or the server does not stop.
+        """
+        for choice in (chunk.choices or [])[:1]:
+            self._ended = self._ended or bool(choice.finish_reason)
+            piece = choice.delta.content if choice.delta is not None else None
+            if not isinstance(piece, str | None):
+                raise ModelError(f"{self._host} sent {type(piece).__name__} for text")
+            self._length += len(piece or "")
+            if self._length > self._most:
+                raise ModelError(f"{self._model} does not stop at max_new_tokens")
+            if piece:
+                yield piece.encode("utf-8", "replace").decode()  # lone surrogates are no text
+
+    def check_end(self) -> None:
+        """Raises:
+        ModelError: nothing came, or not all of it.
+        """
+        if not self._length:
+            raise ModelError(f"{self._model} wrote nothing", "Try another model or address.")
+        if not self._ended:
+            raise ModelError(f"{self._host} broke off in the middle of an answer", "Ask again.")
 
 
 @contextmanager
@@ -295,6 +328,8 @@ def _failing(address: Address) -> Iterator[None]:
     openai = require("openai")
     try:
         yield
+    except RagvisError:
+        raise
     except openai.APIStatusError as error:
         raise _refused(address, error) from error
     except openai.APIConnectionError as error:

@@ -46,6 +46,18 @@ class Entry:
         return {"id": self.id, "talk": self.talk, "at": self.at, **self.record}
 
 
+@contextmanager
+def sound(entry: Entry) -> Iterator[None]:
+    """Raises:
+    StorageError: the log, which is the user's to edit, holds something else.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        hint = "Was it written by another version? `ragvis logs list` shows the others."
+        raise StorageError(f"answer {entry.id} in the log cannot be read", hint) from error
+
+
 def new_talk() -> str:
     """The name of a new conversation."""
     return uuid.uuid4().hex[:12]
@@ -61,6 +73,7 @@ class Log:
     def __init__(self, file: Path | None = None) -> None:
         self.file = file or config.state_dir() / "logs.db"
         self._off = self.file.with_name("logs-off")
+        self.unreadable: list[int] = []  # numbers of rows that are not what was written
 
     @property
     def is_on(self) -> bool:
@@ -107,6 +120,9 @@ class Log:
         """
         where, values = ("WHERE id = ?", (number,)) if number else ("ORDER BY id DESC LIMIT 1", ())
         found = self._read(where, values)
+        if not found and self.unreadable:
+            hint = "`ragvis logs list` shows the others."
+            raise StorageError(f"answer {self.unreadable[-1]} in the log cannot be read", hint)
         if not found:
             what = f"no answer {number} in the log" if number else "the log is empty"
             raise UsageError(what, "`ragvis logs list` shows what there is.")
@@ -129,11 +145,22 @@ class Log:
         with self._told():
             if not self.file.exists() or not self.file.stat().st_size:
                 return []
-            # Only to be read: what is there can be looked at on a disk that takes no more
-            address = self.file.absolute().as_uri() + "?mode=ro"
-            with closing(sqlite3.connect(address, timeout=_WAIT, uri=True)) as db:
-                rows = db.execute(f"SELECT {_COLUMNS} FROM answers {where}", values).fetchall()
-            return [Entry(n, talk, at, _record(n, text)) for n, talk, at, text in rows]
+            rows = self._select(f"SELECT {_COLUMNS} FROM answers {where}", values)
+        return [entry for row in rows if (entry := self._entry(*row)) is not None]
+
+    def _entry(self, number: int, talk: str, at: str, text: str) -> Entry | None:
+        try:
+            return Entry(number, talk, at, _record(number, text))
+        except (ValueError, RecursionError):
+            self.unreadable.append(number)
+            return None
+
+    def _select(self, query: str, values: Sequence[Any]) -> list[Any]:
+        """What a killed process left half written is rolled back, where the disk takes that."""
+        address = self.file.absolute().as_uri()
+        mode = "rw" if os.access(self.file, os.W_OK) else "ro"
+        with closing(sqlite3.connect(f"{address}?mode={mode}", timeout=_WAIT, uri=True)) as db:
+            return db.execute(query, values).fetchall()
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -151,8 +178,12 @@ class Log:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError) as error:
-            hint = "Make room, remove that file, or leave answers out of it with -n."
+        except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
+            hint = "Make room, or leave answers out of it with -n."
+            if "locked" in str(error):
+                hint = "Another process writes to it; try again."
+            elif isinstance(error, sqlite3.DatabaseError):
+                hint = "Move that file away if it stays so, or leave answers out of it with -n."
             raise StorageError(f"the log {self.file}: {error}", hint) from error
 
 

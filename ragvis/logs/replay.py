@@ -14,7 +14,7 @@ from ragvis.assistant.prepared import AskOptions, attached_hit
 from ragvis.assistant.vision_chat import Turn
 from ragvis.generator.sampling import Sampling
 from ragvis.index import Index
-from ragvis.logs.log import Entry
+from ragvis.logs.log import Entry, sound
 from ragvis.logs.record import record_of, record_of_picture_chat
 from ragvis.logs.resume import choice_of, resume
 from ragvis.retriever import Retriever
@@ -100,8 +100,8 @@ def is_drawn_anew(record: dict[str, Any]) -> bool:
 
 def _again(entry: Entry, earlier: Sequence[Entry], tell: Tell) -> dict[str, Any]:
     asked = entry.record["asked"]
-    sampling = Sampling(**asked["sampling"])
-    options = AskOptions(asked["k"], sampling, asked["verify"])
+    with sound(entry):
+        options = AskOptions(asked["k"], Sampling(**asked["sampling"]), asked["verify"])
     with Index.open(Path(asked["index"]), tell) as index:
         assistant = Assistant(Retriever(index), **asdict(choice_of(entry)), tell=tell)
         stream = Chat(assistant, options, resume(earlier, tell)).stream(
@@ -113,7 +113,9 @@ def _again(entry: Entry, earlier: Sequence[Entry], tell: Tell) -> dict[str, Any]
 
 def _again_about_picture(entry: Entry, earlier: Sequence[Entry], tell: Tell) -> dict[str, Any]:
     asked = entry.record["asked"]
-    sampling, system, picture = Sampling(**asked["sampling"]), asked["system"], asked["images"][0]
+    with sound(entry):
+        sampling, system = Sampling(**asked["sampling"]), asked["system"]
+        picture = asked["images"][0]
     chat = VisionChat(**asdict(choice_of(entry)), sampling=sampling, system=system, tell=tell)
     said = [(one.record["asked"]["question"], one.record["answer"]["answer"]) for one in earlier]
     turns = [Turn(*turn) for q, a in said for turn in (("user", q), ("assistant", a))]
@@ -130,7 +132,7 @@ def _first_difference(before: str, now: str) -> tuple[str, str]:
 
 
 def _sources(answer: dict[str, Any]) -> dict[str, str]:
-    return {f"source [{s['n']}]": f"{s['path']} {s['id']} {s['sha256']}" for s in answer["sources"]}
+    return {f"source [{s['n']}]": f"{s['file']} {s['id']} {s['sha256']}" for s in answer["sources"]}
 
 
 def _differences(

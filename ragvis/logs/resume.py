@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ragvis.assistant.history import History
 from ragvis.errors import BadFile
 from ragvis.generator.choice import ModelChoice
-from ragvis.logs.log import Entry
+from ragvis.logs.log import Entry, sound
 from ragvis.logs.record import said_of
 from ragvis.types import Tell
 
@@ -17,11 +17,15 @@ def resume(entries: Sequence[Entry], tell: Tell) -> History:
 
     A turn whose pictures are gone, or are others now, is left out: its prompt cannot be built
     again. ``tell`` says so.
+
+    Raises:
+        StorageError: the log holds something else.
     """
     history = History()
     for entry in entries:
         try:
-            history.add(said_of(entry.record))
+            with sound(entry):
+                history.add(said_of(entry.record))
         except BadFile as error:
             question = entry.record["asked"]["question"]
             tell(f"left out of the conversation: {question!r} ({error})")
@@ -29,5 +33,10 @@ def resume(entries: Sequence[Entry], tell: Tell) -> History:
 
 
 def choice_of(entry: Entry) -> ModelChoice:
-    """The model that a logged answer asked for."""
-    return ModelChoice(**entry.record["asked"]["model"])
+    """The model that a logged answer asked for.
+
+    Raises:
+        StorageError: the log holds something else.
+    """
+    with sound(entry):
+        return ModelChoice(**entry.record["asked"]["model"])

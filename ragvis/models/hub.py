@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from ragvis import config
 from ragvis._lazy import require
@@ -14,7 +15,8 @@ _END = 2**20  # bytes
 
 def obey_offline() -> None:
     """huggingface_hub reads its variable once, at import: tell it again before every load."""
-    require("huggingface_hub").constants.HF_HUB_OFFLINE = config.offline()
+    constants: Any = require("huggingface_hub.constants")
+    constants.HF_HUB_OFFLINE = config.offline()
 
 
 def refuse_plain_download(architecture: str, tag: str) -> None:

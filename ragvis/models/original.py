@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,11 @@ def convert(source: str, target: Path, tower: str | None = None) -> None:
         ModelError: another layout, a part that transformers has no LLaVA for, or a broken file.
         ModelUnavailable: the checkpoint or its tower is not here and cannot be had.
     """
-    if target.exists():
-        raise UsageError(f"{target} exists", "Name a folder that does not exist yet.")
+    if target.exists() or not target.absolute().parent.is_dir():
+        what = "exists" if target.exists() else "lies in no folder"
+        raise UsageError(f"{target} {what}", "Name a new folder in one that exists.")
     hub.obey_offline()
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.absolute().parent))
     try:
         with quiet():
             _convert(_folder_of(source), part, tower)
@@ -78,6 +79,8 @@ def convert(source: str, target: Path, tower: str | None = None) -> None:
 def _folder_of(source: str) -> Path:
     if Path(source).is_dir():
         return Path(source)
+    if source.count("/") != 1 or source.startswith((".", "/", "~")):
+        raise UsageError(f"no folder {source}", "Give a checkpoint's folder or hub id.")
     wanted = ["*.json", "*.safetensors", "*.bin", "*.model"]
     hub_client = require("huggingface_hub")
     return Path(hub_client.snapshot_download(source, allow_patterns=wanted))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ragvis.documents.model import storable
 from ragvis.errors import UsageError
 from ragvis.index import Index, QueryKind
 from ragvis.index.filters import parse_filter
@@ -120,7 +121,7 @@ class Retriever:
         One picture that an indexed one shows too has a name by that, and passages are looked for
         by the name as well: CLIP alone hardly gets from a picture to a text.
         """
-        text = text.strip() if text else None
+        text = storable(text.strip()) if text else None
         if not text and not pictures:
             raise UsageError("nothing to search for", "Give a text, a picture, or both.")
         vectors: dict[QueryKind, Vectors] = {}
