@@ -125,6 +125,17 @@ def test_every_flipped_bit_of_a_catalog_is_told(catalog: Catalog, tmp_path: Path
         opened.check()
 
 
+@pytest.mark.parametrize("cut", [1, 100, 4095, 4096, 5000])
+def test_a_catalog_that_ends_too_early_is_told(catalog: Catalog, tmp_path: Path, cut: int) -> None:
+    """SQLite takes what is missing of its last page for zeros, and says nothing."""
+    put(catalog, "/a.md", "population of Kenya", "population of Peru")
+    catalog.close()
+    file = tmp_path / "i" / CATALOG
+    file.write_bytes(file.read_bytes()[:-cut])
+    with pytest.raises(IndexDamaged, match="ends too early"):
+        Catalog.open(tmp_path / "i")
+
+
 def test_creation_leaves_no_half_made_catalog(tmp_path: Path) -> None:
     (tmp_path / "i").mkdir()
     (tmp_path / "i" / "catalog.part").write_bytes(b"left by a killed process")

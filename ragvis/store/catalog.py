@@ -93,7 +93,7 @@ class Catalog:
         if not file.is_file():
             raise IndexMissing(f"no index in {folder}", f"Make one: ragvis index PATH -i {folder}")
         with told(file):
-            connection.require_checksums(file)
+            connection.require_whole(file)
             opened = connection.open_to_write if write else connection.open_to_read
             catalog = cls(folder, opened(file))
         try:

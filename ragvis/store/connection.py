@@ -20,6 +20,8 @@ from ragvis.errors import IndexDamaged, MissingExtra
 
 _SUM = 8  # bytes of checksum at the end of each page
 _RESERVED_AT = 20  # where a SQLite file's header says so
+_PAGE_SIZE_AT, _PAGES_AT = slice(16, 18), slice(28, 32)  # where it gives bytes a page, and pages
+_HEAD = 32  # bytes of the header that are read here
 _IN_CLAUSE = 500  # values bound at a time
 _WAIT = 30_000  # milliseconds for another connection's commit
 _READ = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
@@ -56,9 +58,7 @@ def open_to_read(file: Path) -> apsw.Connection:
     try:
         return _readable(uri)
     except (apsw.CantOpenError, apsw.ReadOnlyError):
-        log = file.with_name(file.name + "-wal")
-        waiting = log.exists() and log.stat().st_size > 0
-        if waiting or os.access(file.parent, os.W_OK):
+        if _log_waits(file) or os.access(file.parent, os.W_OK):
             raise
         return _readable(uri + "&immutable=1")
 
@@ -82,14 +82,28 @@ def select_in(
     return rows
 
 
-def require_checksums(file: Path) -> None:
+def require_whole(file: Path) -> None:
     """Raises:
-    IndexDamaged: the file's header does not say that its pages carry checksums.
+    IndexDamaged: the file's header does not say that its pages carry checksums, or the file ends
+        before its last page does: SQLite takes what is missing of a page for zeros.
     """
+    hint = "Remove the index folder and index again; your own files are untouched."
     with file.open("rb") as stream:
-        head = stream.read(_RESERVED_AT + 1)
-    if len(head) <= _RESERVED_AT or head[_RESERVED_AT] != _SUM:
-        raise IndexDamaged(f"{file} has a broken header", "Remove the index and index again.")
+        head = stream.read(_HEAD)
+        size = os.fstat(stream.fileno()).st_size
+    if len(head) < _HEAD or head[_RESERVED_AT] != _SUM:
+        raise IndexDamaged(f"{file} has a broken header", hint)
+    page = int.from_bytes(head[_PAGE_SIZE_AT], "big")
+    least = page * int.from_bytes(head[_PAGES_AT], "big")
+    # Looked at last: while a writer moves its log into the file, the log is there
+    if (size < least or size % page) and not _log_waits(file):
+        raise IndexDamaged(f"{file} ends too early, at {size} bytes", hint)
+
+
+def _log_waits(file: Path) -> bool:
+    """Whether commits wait beside the file."""
+    log = file.with_name(file.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def check(db: apsw.Connection, file: Path) -> None:
