@@ -211,6 +211,7 @@ def test_it_asks_again_and_then_gives_up() -> None:
         ([chunk("half"), '{"error": {"message": "on fire"}}'], ModelError, "on fire"),
         ([chunk(""), "[DONE]"], ModelError, "wrote nothing"),
         ([chunk("To")], ModelError, "broke off in the middle"),
+        ([json.dumps({"choices": [3]})], ModelError, "most end in /v1"),
         ([json.dumps({"choices": [{"delta": {"content": 5}}]})], ModelError, "sent int for text"),
         ([json.dumps({"choices": None}), "[DONE]"], ModelError, "wrote nothing"),
         ([chunk("word " * 99)] * 99, ModelError, "does not stop"),

@@ -336,6 +336,9 @@ def _failing(address: Address) -> Iterator[None]:
         reason = str(error.__cause__ or error)
         hint = "Check the address, and that the server runs."
         raise ModelUnavailable(f"{address.url} cannot be reached: {reason}", hint) from error
+    except (AttributeError, TypeError) as error:  # of the package, on what is no such answer
+        said = f"{address.url} does not answer as an OpenAI-compatible server does"
+        raise ModelError(said, "Check the address; most end in /v1.") from error
     # A stream that breaks off raises what the HTTP and JSON libraries beneath make of it
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
