@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from ragvis.errors import UsageError
 
 
 def sha256_of_file(file: Path) -> str:
@@ -15,6 +20,58 @@ def sha256_of_file(file: Path) -> str:
     """
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class Named(Protocol):
+    """Something with an id that no other has."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+
+T = TypeVar("T", bound=Named)
+
+
+def read_json_lines(file: Path, parsed: Callable[[int, dict[str, Any]], T], shape: str) -> list[T]:
+    """What the lines of a file say, empty ones left out.
+
+    Args:
+        file: JSON lines.
+        parsed: takes a line's number, from 1, and its object; raises ValueError, KeyError or
+            TypeError for what it cannot be.
+        shape: what a line looks like, for who gets it wrong.
+
+    Raises:
+        UsageError: the file cannot be read, a line is something else (its number is named), or
+            an id stands twice.
+    """
+    try:
+        lines = file.read_text("utf-8").split("\n")  # other line ends may stand in a JSON text
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: {error}", shape) from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found += [parsed(number, json.loads(line))] if line.strip() else []
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise UsageError(f"{file}, line {number}: {why}", shape) from error
+    if len({one.id for one in found}) < len(found):
+        raise UsageError(f"{file}: an id stands twice", "Give each question an id of its own.")
+    return found
+
+
+def strings(row: dict[str, Any], name: str) -> list[str]:
+    """A list of strings of a line, empty where it is not there.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    values = row.get(name) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{name} is not a list of strings")
+    return values
 
 
 def replace(part: Path, file: Path) -> None:

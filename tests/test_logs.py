@@ -116,6 +116,11 @@ def test_what_changed_is_named() -> None:
     ]
 
 
+def test_prompts_that_differ_in_a_line_end_alone() -> None:
+    found = changes(record(prompt="a\n"), record(prompt="a"))
+    assert found == [Change("the prompt", "a\n", "a")]
+
+
 @pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
 def test_a_conversation_taken_up_again_is_the_one_that_was_left(
     demo_index: Path, tmp_path: Path, family: str

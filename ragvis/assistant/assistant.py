@@ -195,7 +195,6 @@ class AnswerStream:
         self._first = 0.0
         self.assistant = assistant
         self.question = question
-        self.images = images
         self.options = options
         self._history = history
         self._on_answer = on_answer

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ragvis._files import read_json_lines, strings
 from ragvis.cli.conversation import Journal
 from ragvis.cli.output import json_line, notice, progress, shown
 from ragvis.errors import RagvisError, StorageError, UsageError
@@ -72,28 +73,15 @@ def read_batch(file: Path) -> list[Asked]:
     Raises:
         UsageError: it cannot be read, or a line is no question (its number is named).
     """
-    try:
-        lines = file.read_text("utf-8").split("\n")  # other line ends may stand in a JSON text
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: {error}", _SHAPE) from error
-    found = [_asked(file, n, line) for n, line in enumerate(lines, 1) if line.strip()]
-    if len({one.id for one in found}) < len(found):
-        raise UsageError(f"{file}: an id stands twice", "Give each question an id of its own.")
-    return found
+    return read_json_lines(file, lambda n, row: _asked(file.parent, n, row), _SHAPE)
 
 
-def _asked(file: Path, number: int, line: str) -> Asked:
-    try:
-        row = json.loads(line)
-        question, images = row["question"], row.get("images") or []
-        if not isinstance(question, str) or not question.strip():
-            raise ValueError("question is no text")
-        if not isinstance(images, list) or not all(isinstance(name, str) for name in images):
-            raise ValueError("images is not a list of strings")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{file}, line {number}: {why}", _SHAPE) from error
-    places = (name if is_url(name) else str(file.parent / name) for name in images)
+def _asked(folder: Path, number: int, row: dict[str, Any]) -> Asked:
+    question = row["question"]
+    if not isinstance(question, str) or not question.strip():
+        raise ValueError("question is no text")
+    images = strings(row, "images")
+    places = (name if is_url(name) else str(folder / name) for name in images)
     return Asked(str(row.get("id", number)), question, tuple(places))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ragvis._files import read_json_lines, strings
 from ragvis.documents import kind_of
 from ragvis.errors import UsageError
 from ragvis.types import Hit, Modality
@@ -78,31 +78,14 @@ def read_questions(file: str | Path) -> list[Question]:
         UsageError: the file cannot be read, or a line is not a question (its number is named).
     """
     file = Path(file)
-    try:
-        lines = file.read_text("utf-8").split("\n")  # other line ends may stand in a JSON text
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: {error}", _SHAPE) from error
-    found = [_question(file, n, line) for n, line in enumerate(lines, 1) if line.strip()]
+    found = read_json_lines(file, lambda _, row: _parsed(file.parent, row), _SHAPE)
     if not found:
         raise UsageError(f"{file} holds no questions", _SHAPE)
-    if len({q.id for q in found}) < len(found):
-        raise UsageError(f"{file}: an id stands twice", "Give each question an id of its own.")
     return found
 
 
-def _question(file: Path, number: int, line: str) -> Question:
-    try:
-        return _parsed(file.parent, json.loads(line))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{file}, line {number}: {why}", _SHAPE) from error
-
-
 def _parsed(folder: Path, row: dict[str, Any]) -> Question:
-    lists = {k: row.get(k) or [] for k in ("images", "relevant", "answer")}
-    for name, values in lists.items():
-        if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-            raise ValueError(f"{name} is not a list of strings")
+    lists = {name: strings(row, name) for name in ("images", "relevant", "answer")}
     if not isinstance(row["question"], str) or not isinstance(row["answerable"], bool):
         raise ValueError("question is a string, answerable is true or false")
     if row["answerable"] and not lists["relevant"]:

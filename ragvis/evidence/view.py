@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,10 +77,16 @@ def _picture(source: Source) -> View:
 def _in_its_text(hit: Hit) -> tuple[str, str, str]:
     if hit.span is None:
         return "", hit.text or "", ""
-    pages = documents.read(Path(hit.file)).pages
+    pages = _pages(hit.file, hit.sha256)
     text = next((page.text for page in pages if page.number == hit.page), "")
     start, end = hit.span
     return text[max(0, start - _AROUND) : start], text[start:end], text[end : end + _AROUND]
+
+
+@functools.lru_cache(maxsize=4)
+def _pages(file: str, _sha256: str) -> tuple[documents.Page, ...]:
+    """A file's text, read once for all of its passages that are sources."""
+    return documents.read(Path(file)).pages
 
 
 def _shown(picture: Picture) -> str:

@@ -42,14 +42,7 @@ def record_of(stream: AnswerStream) -> dict[str, Any]:
         "model": asdict(stream.assistant.choice),
         "index": index,
     }
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "asked": asked,
-        "answer": answer.to_dict(),
-        "prompt": answer.prompt,
-        "turn": _turn_to_dict(said),
-        "versions": versions(),
-    }
+    return _record(asked, answer.to_dict(), answer.prompt, _turn_to_dict(said))
 
 
 def record_of_picture_chat(
@@ -74,12 +67,18 @@ def record_of_picture_chat(
         "index": None,
         "usage": asdict(chat.generator.usage),
     }
+    return _record(asked, answer, chat.prompt, None)
+
+
+def _record(
+    asked: dict[str, Any], answer: dict[str, Any], prompt: str, turn: dict[str, Any] | None
+) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "asked": asked,
         "answer": answer,
-        "prompt": chat.prompt,
-        "turn": None,
+        "prompt": prompt,
+        "turn": turn,
         "versions": versions(),
     }
 

@@ -128,7 +128,8 @@ def _again_about_picture(entry: Entry, earlier: Sequence[Entry], tell: Tell) -> 
 def _first_difference(before: str, now: str) -> tuple[str, str]:
     """The first line that is not the same in both."""
     pairs = zip_longest(before.splitlines(), now.splitlines(), fillvalue="")
-    return next(pair for pair in pairs if pair[0] != pair[1])
+    # Prompts may differ in their line ends alone
+    return next((pair for pair in pairs if pair[0] != pair[1]), (before, now))
 
 
 def _sources(answer: dict[str, Any]) -> dict[str, str]:
