@@ -7,10 +7,10 @@ GROUNDED_SYSTEM = (
     "If the sources do not contain the answer, reply exactly: Not found in the sources."
 )
 NOT_FOUND = "Not found in the sources."
-DOES_IT_SAY = 'Does the source say that "{}" Answer yes or no.'
-
+NOT_SEEN = "I cannot see that in the picture."  # the same, where there is a picture and no index
 # What pocket's language model was trained with where there are no sources.
 POCKET_CHAT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+DOES_IT_SAY = 'Does the source say that "{}" Answer yes or no.'
 
 # Asked of every new index: what such questions reach on it by chance is the floor that a
 # score is calibrated against. They are about as unlike one another as questions get.
@@ -80,3 +80,8 @@ UNRELATED_QUERIES = (
 def labelled(kind: str, name: str, page: int | None = None) -> str:
     """A source's label line after its number: ``text: report.pdf, page 4``."""
     return f"{kind}: {name}" + (f", page {page}" if page is not None else "")
+
+
+def is_refusal(text: str) -> bool:
+    """Whether an answer says that it found none."""
+    return text.strip(" .").lower() in {said.strip(" .").lower() for said in (NOT_FOUND, NOT_SEEN)}

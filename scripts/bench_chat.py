@@ -5,7 +5,8 @@
 
 The conversation is about one picture, its answers at most 24 tokens. "Over again" is the same
 generator made to forget the last prompt and its pictures before every turn. Both say the same,
-which is checked. Each figure is the median of the rounds; memory is the process's own.
+which is checked. Each figure is the median of the rounds; memory is the process's own. Pocket is
+given a system text, without which it sees no earlier turn and there is nothing to go on from.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ragvis import generator
 from ragvis.assistant import VisionChat
 from ragvis.generator import Sampling
 from ragvis.generator.llava import LlavaGenerator
+from ragvis.prompts import POCKET_CHAT_SYSTEM
 
 SHOWN = (1, 2, 5, 10, 20)
 QUESTIONS = ("What is in the picture?", "Describe it in more words.", "Which colours has it?")
@@ -29,7 +31,8 @@ def talk(
     model: LlavaGenerator, picture: str, turns: int, over_again: bool
 ) -> list[tuple[float, str]]:
     """Seconds to the first token, and the answer, of each turn."""
-    chat = VisionChat(model, sampling=Sampling(max_new_tokens=24))
+    system = POCKET_CHAT_SYSTEM if model.family.template == "pocket" else None
+    chat = VisionChat(model, sampling=Sampling(max_new_tokens=24), system=system)
     model.forget()
     said = []
     for n in range(turns):

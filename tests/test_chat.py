@@ -24,9 +24,11 @@ from ragvis.composer import Past, PromptSpec, Room, Turn, compose
 from ragvis.errors import UsageError
 from ragvis.generator import Sampling
 from ragvis.media.images import half_blocks
+from ragvis.prompts import NOT_SEEN, POCKET_CHAT_SYSTEM, is_refusal
 from ragvis.types import Source
 
 SHORT = Sampling(max_new_tokens=8)
+FLAG = DEMO / "images" / "flag-italy.jpg"
 
 
 @pytest.mark.parametrize(
@@ -197,3 +199,24 @@ def test_a_picture_in_half_blocks() -> None:
     assert len(lines) == 4 and all(line.count("▀") == 8 for line in lines)
     assert "38;2;255;0;0m\x1b[48;2;255;0;0m" in lines[0]
     assert "48;2;0;0;255m" in lines[3]
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["What is the desert fish doing?", "Write an advertisement for it.", "How old is the snowman?"],
+)
+def test_pocket_says_what_it_does_not_see(pocket_generator: Any, message: str) -> None:
+    """Asked as the tutorial's models are, it makes something up."""
+    said = ragvis.VisionChat(pocket_generator).start(FLAG, message)
+    assert said == NOT_SEEN
+    made_up = ragvis.VisionChat(pocket_generator, system=POCKET_CHAT_SYSTEM).start(FLAG, message)
+    assert made_up.strip() and not is_refusal(made_up)
+
+
+def test_pocket_names_what_it_sees_without_numbers(pocket_generator: Any) -> None:
+    chat = ragvis.VisionChat(pocket_generator)
+    assert chat.start(FLAG, "What is shown in the image?") == "The image shows the flag of Italy."
+    assert chat.prompt.count("[1] image: flag-italy.jpg") == 1
+    pieces = list(chat.reply_stream("What does the picture show?"))
+    assert len(pieces) > 1 and chat.prompt.count("Question:") == 1
+    assert [turn.role for turn in chat.transcript] == ["user", "assistant"] * 2

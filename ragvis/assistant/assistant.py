@@ -13,7 +13,7 @@ from ragvis.composer import CitationFilter, find_citations, mark_cited
 from ragvis.errors import ModelError, RagvisError, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling, Usage, Written
-from ragvis.prompts import NOT_FOUND
+from ragvis.prompts import NOT_FOUND, is_refusal
 from ragvis.retriever import Retriever
 from ragvis.types import Answer, Ledger, Source, Support, Tell, silent
 
@@ -271,7 +271,7 @@ class AnswerStream:
         yield checked.finish()
 
     def _finish(self, text: str) -> Answer:
-        abstained = text.strip(" .").lower() == NOT_FOUND.strip(" .").lower()
+        abstained = is_refusal(text)
         text = NOT_FOUND if abstained else text
         citations = find_citations(text)
         prepared, assistant = self.prepared, self.assistant

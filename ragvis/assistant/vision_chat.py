@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragvis.composer import neutral
+from ragvis.assistant.prepared import attached_hit
+from ragvis.composer import Attachment, CitationFilter, Room, compose, neutral
 from ragvis.conversation import image_first, render
 from ragvis.errors import PromptTooLong, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
-from ragvis.prompts import POCKET_CHAT_SYSTEM
-from ragvis.types import Tell, silent
+from ragvis.prompts import NOT_FOUND, NOT_SEEN, is_refusal
+from ragvis.types import Hit, Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.generator.choice import Generator
@@ -35,6 +36,9 @@ class VisionChat:
         chat = VisionChat("llava-1.5-7b")
         chat.start("tiger.jpg", "Describe the image.")
         chat.reply("What is unique about it?")
+
+    Pocket learned to refuse where there are numbered sources, and only there: it is asked with the
+    picture as its one source, without the turns before, and says what it cannot see in it.
 
     Args:
         model: as for ``Assistant``.
@@ -60,7 +64,7 @@ class VisionChat:
         self._model = LazyModel.of(model, tell, **options)
         self._sampling = sampling or Sampling()
         self._system = system
-        self._pictures: list[Picture] = []
+        self._pictures: list[tuple[Hit, Picture]] = []  # none, or the one
         self._turns: list[Turn] = []
         self.prompt = ""  # the last one, exactly
 
@@ -76,6 +80,15 @@ class VisionChat:
         Raises:
             UsageError: it has not begun.
         """
+        return self._shown[1]
+
+    @property
+    def hit(self) -> Hit:
+        """The picture as a source. Raises as ``picture``."""
+        return self._shown[0]
+
+    @property
+    def _shown(self) -> tuple[Hit, Picture]:
         if not self._pictures:
             raise UsageError("the conversation has not begun", "Call start() with a picture.")
         return self._pictures[0]
@@ -111,14 +124,29 @@ class VisionChat:
         sampling: Sampling | None = None,
     ) -> Iterator[str]:
         """``start``, piece by piece."""
-        self._pictures = [load_picture(picture)]
+        self._open(picture)
         self._turns = []
-        return self._say(self.picture, prompt, sampling)
+        return self._say(prompt, sampling)
 
-    def resume(self, picture: str | Path | bytes | Picture, turns: Iterable[Turn]) -> None:
-        """Take up a conversation that was had before; ``reply`` goes on with it."""
-        self._pictures = [load_picture(picture)]
+    def resume(
+        self, picture: str | Path | bytes | Picture | None = None, turns: Iterable[Turn] = ()
+    ) -> None:
+        """Take up a conversation that was had before; ``reply`` goes on with it.
+
+        Args:
+            picture: what it is about; None keeps the picture that is there.
+            turns: its messages; none begins anew.
+
+        Raises:
+            UsageError: the picture cannot be opened.
+        """
+        if picture is not None:
+            self._open(picture)
         self._turns = list(turns)
+
+    def _open(self, source: str | Path | bytes | Picture) -> None:
+        picture = load_picture(source)
+        self._pictures = [(attached_hit(0, source, picture), picture)]
 
     def reply(self, prompt: str, sampling: Sampling | None = None) -> str:
         """Go on with the conversation.
@@ -131,40 +159,63 @@ class VisionChat:
 
     def reply_stream(self, prompt: str, sampling: Sampling | None = None) -> Iterator[str]:
         """``reply``, piece by piece."""
-        return self._say(self.picture, prompt, sampling)
+        return self._say(prompt, sampling)
 
-    def _say(self, picture: Picture, prompt: str, sampling: Sampling | None) -> Iterator[str]:
+    def _say(self, prompt: str, sampling: Sampling | None) -> Iterator[str]:
         if not prompt.strip():
             raise UsageError("the message is empty")
-        sampling = sampling or self._sampling
+        sampling, picture = sampling or self._sampling, self.picture
         turns = [*self._turns, Turn("user", prompt)]
-        text = self._render(turns)
-        self._check_room(text, sampling)
+        # A system text of the person's own is obeyed, wherever that leads
+        grounded = self._system is None and not self.generator.spec.refuses_bare
+        text = self._grounded(prompt, sampling) if grounded else self._plain(turns, sampling)
         said: list[str] = []
         self.prompt = text
-        for piece in self.generator.stream(text, [picture], sampling):
+        pieces = self.generator.stream(text, [picture], sampling)
+        for piece in _ungrounded(pieces) if grounded else pieces:
             piece = piece if said else piece.lstrip()
             said.append(piece)
             yield piece
         # A conversation holds whole turns only: one that was broken off is as if never asked.
         self._turns = [*turns, Turn("assistant", "".join(said).strip())]
 
-    def _render(self, turns: list[Turn]) -> str:
+    def _grounded(self, question: str, sampling: Sampling) -> str:
+        """The question of the picture as the only source."""
+        shown = [Attachment(self.hit, self.picture.size)]
+        room = Room(answer=sampling.max_new_tokens)
+        return compose(question, [], shown, {}, self.generator.spec, room).prompt
+
+    def _plain(self, turns: Sequence[Turn], sampling: Sampling) -> str:
+        text = self._render(turns)
+        self._check_room(text, sampling)
+        return text
+
+    def _render(self, turns: Sequence[Turn]) -> str:
         spec = self.generator.spec
         messages: list[dict[str, Any]] = []
         for i, turn in enumerate(turns):
             text = neutral(turn.text, spec.markers, keep_lines=True)
             messages.append({"role": turn.role, "content": image_first(text) if i == 0 else text})
         messages.append({"role": "assistant", "content": None})
-        default = POCKET_CHAT_SYSTEM if spec.template == "pocket" else None
-        system = self._system if self._system is not None else default
-        return render(spec.template, messages, system)
+        return render(spec.template, messages, self._system)
 
     def _check_room(self, text: str, sampling: Sampling) -> None:
         spec = self.generator.spec
-        tokens = spec.count(text) - 1 + spec.picture_tokens([p.size for p in self._pictures])
+        tokens = spec.count(text) - 1 + spec.picture_tokens([self.picture.size])
         if tokens + sampling.max_new_tokens > spec.context_limit:
             raise PromptTooLong(
                 f"the conversation takes {tokens} tokens of {spec.context_limit}",
                 "Start a new one.",
             )
+
+
+def _ungrounded(pieces: Iterator[str]) -> Iterator[str]:
+    """An answer from sources as one about a picture: without numbers, refusing in other words."""
+    checked, held = CitationFilter(()), ""
+    for piece in pieces:
+        held += checked.feed(piece)
+        if not NOT_FOUND.startswith(held.lstrip()):
+            yield held
+            held = ""
+    held += checked.finish()
+    yield NOT_SEEN if is_refusal(held) else held

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ragvis.assistant import VisionChat
-from ragvis.assistant.prepared import attached_hit
 from ragvis.cli.ask import print_below, source_lines
 from ragvis.cli.conversation import Conversation, Journal
 from ragvis.cli.output import notice, preview, shown
@@ -110,42 +109,33 @@ class PictureTalk(Talk):
         cot: bool,
         logged: bool,
     ) -> None:
-        self._open(name)
         self._chat = VisionChat(**asdict(chosen), sampling=sampling, system=system, tell=notice)
+        self._chat.resume(name)
         self._asked = (sampling, system)
         self._cot = cot
         self._logged = logged
         self.about = f"about {shown(name)}"
         self.new()
 
-    def _open(self, name: str) -> None:
-        self._picture = load_picture(name)
-        self._hit = attached_hit(0, name, self._picture)
-
     def new(self) -> None:
         self._journal = Journal(self._logged)
-        self._begun = False
+        self._chat.resume()
 
     def say(self, line: str) -> Iterator[str]:
-        line += _STEP_BY_STEP * self._cot
-        if self._begun:
-            yield from self._chat.reply_stream(line)
-        else:
-            yield from self._chat.start_stream(self._picture, line)
-        self._begun = True  # an answer that was broken off has begun nothing
+        return self._chat.reply_stream(line + _STEP_BY_STEP * self._cot)
 
     def image(self, name: str) -> None:
-        self._open(name)
+        self._chat.resume(name)
         self.new()
-        preview(self._picture)
+        preview(self._chat.picture)
         notice(f"about {shown(name)}")
 
     def after(self) -> None:
-        self._journal.add(record_of_picture_chat(self._chat, self._hit, *self._asked))
+        self._journal.add(record_of_picture_chat(self._chat, *self._asked))
         click.echo()
 
     def turns(self) -> list[tuple[str, str]]:
-        said = [turn.text for turn in self._chat.transcript] if self._begun else []
+        said = [turn.text for turn in self._chat.transcript]
         return list(zip(said[::2], said[1::2], strict=True))
 
 

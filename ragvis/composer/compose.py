@@ -27,6 +27,7 @@ class PromptSpec:
     picture_tokens: Callable[[Sequence[Size]], int]  # tokens pictures of these sizes become
     special_tokens: tuple[str, ...] = ()  # of its tokenizer
     earlier_turns: bool = True  # whether a conversation's earlier turns enter its prompts
+    refuses_bare: bool = True  # whether it says what a picture does not show when only chatting
     exact: bool = True  # whether counts are the model's own, and not estimates
 
     @property

@@ -21,6 +21,8 @@ class Family:
     # Pocket was trained on single turns, and is asked a follow-up together with the question that
     # it leans on (scripts/eval_followups.py).
     earlier_turns: bool = True
+    # Pocket learned to say that it does not know where there are numbered sources, and only there.
+    refuses_bare: bool = True
 
 
 def family_of(config: Any, name: str, tokens: frozenset[str]) -> Family:
@@ -45,7 +47,8 @@ def family_of(config: Any, name: str, tokens: frozenset[str]) -> Family:
     )
     limit = int(getattr(config.text_config, "max_position_embeddings", 0) or 4096)
     pixels = _pixels(template, config.model_type)
-    return Family(template, pixels, min(limit, _LONGEST), earlier_turns=template != "pocket")
+    trained_wide = template != "pocket"
+    return Family(template, pixels, min(limit, _LONGEST), trained_wide, trained_wide)
 
 
 def _template(config: Any, name: str, tokens: frozenset[str]) -> str:

@@ -118,6 +118,7 @@ class LlavaGenerator:
             lambda sizes: processors.picture_tokens(self._processor, sizes),
             tuple(special_tokens(self._tokenizer)),
             self.family.earlier_turns,
+            refuses_bare=self.family.refuses_bare,
         )
 
     def _count(self, text: str) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ragvis.assistant.history import Said
 from ragvis.composer import Attachment, Turn
 from ragvis.index import picture_of
+from ragvis.prompts import is_refusal
 from ragvis.types import SCHEMA_VERSION, Hit, Source
 
 if TYPE_CHECKING:
@@ -46,13 +47,13 @@ def record_of(stream: AnswerStream) -> dict[str, Any]:
 
 
 def record_of_picture_chat(
-    chat: VisionChat, picture: Hit, sampling: Sampling, system: str | None
+    chat: VisionChat, sampling: Sampling, system: str | None
 ) -> dict[str, Any]:
     """A record of the last answer of a conversation about a picture."""
     question, said = chat.transcript[-2:]
     asked = {
         "question": question.text,
-        "images": [picture.file],
+        "images": [chat.hit.file],
         "sampling": asdict(sampling),
         "system": system,
         "model": asdict(chat.choice),
@@ -61,8 +62,8 @@ def record_of_picture_chat(
     answer = {
         "question": question.text,
         "answer": said.text,
-        "abstained": False,
-        "sources": [Source(1, picture, "pixels").to_dict()],
+        "abstained": is_refusal(said.text),
+        "sources": [Source(1, chat.hit, "pixels").to_dict()],
         "model": asdict(chat.generator.info),
         "index": None,
         "usage": asdict(chat.generator.usage),

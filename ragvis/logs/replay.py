@@ -10,7 +10,7 @@ from typing import Any
 
 from ragvis.assistant import Assistant, VisionChat
 from ragvis.assistant.assistant import Chat
-from ragvis.assistant.prepared import AskOptions, attached_hit
+from ragvis.assistant.prepared import AskOptions
 from ragvis.assistant.vision_chat import Turn
 from ragvis.generator.sampling import Sampling
 from ragvis.index import Index
@@ -121,8 +121,7 @@ def _again_about_picture(entry: Entry, earlier: Sequence[Entry], tell: Tell) -> 
     turns = [Turn(*turn) for q, a in said for turn in (("user", q), ("assistant", a))]
     chat.resume(picture, turns)
     chat.reply(asked["question"])
-    hit = attached_hit(0, picture, chat.picture)
-    return record_of_picture_chat(chat, hit, sampling, system)
+    return record_of_picture_chat(chat, sampling, system)
 
 
 def _first_difference(before: str, now: str) -> tuple[str, str]:
