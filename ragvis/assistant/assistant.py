@@ -13,6 +13,7 @@ from ragvis.composer import CitationFilter, find_citations, mark_cited
 from ragvis.errors import ModelError, RagvisError, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling, Usage, Written
+from ragvis.index import Features
 from ragvis.prompts import NOT_FOUND, is_refusal
 from ragvis.retriever import Retriever
 from ragvis.types import Answer, Ledger, Source, Support, Tell, silent
@@ -53,6 +54,8 @@ class Assistant:
         self.retriever = retriever
         options = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
         self._model = LazyModel.of(model, tell, **options)
+        self._tell = tell
+        self._met = False  # whether the model knows what the index holds of its work
 
     @property
     def choice(self) -> ModelChoice:
@@ -62,7 +65,12 @@ class Assistant:
     @property
     def generator(self) -> Generator:
         """The model, loaded on first use."""
-        return self._model.generator
+        generator = self._model.generator
+        index = self.retriever.index
+        if not self._met and index.has_encoder:
+            generator.use(index.encoder, Features(index.path, self._tell))
+            self._met = True
+        return generator
 
     def ask(
         self,

@@ -32,6 +32,8 @@ def command(verify: bool, index: Path, as_json: bool) -> int:
     click.echo(f"files       {status.files}")
     click.echo(f"passages    {status.passages}")
     click.echo(f"pictures    {status.images}")
+    for model, count in status.features.items():
+        click.echo(f"features    {count} pictures as {shown(model)} sees them")
     click.echo(f"on disk     {status.bytes / 2**20:.1f} MiB")
     if verify and not problems:
         click.echo("verified    every page and checksum")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +39,10 @@ class Encoder(Protocol):
     fit: Fit
     batch: int
     lanes: int
+
+    @property
+    def tower(self) -> Any:
+        """The torch module that sees, open_clip's; None where there is none to share."""
 
     def enter_lane(self) -> None:
         """Called once by each of several threads that will use it side by side."""

@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 
 from ragvis._lazy import require
-from ragvis._quiet import quiet
 from ragvis.errors import ModelError, ModelUnavailable
 from ragvis.media.fit import Fit, Mode
 from ragvis.media.images import fitted
@@ -63,16 +62,16 @@ class ClipEncoder:
         architecture, pretrained, text_cfg = _locate(name, tell)
         open_clip = require("open_clip")
         hub.obey_offline()
-        try:
-            with quiet():
-                model, _, _ = open_clip.create_model_and_transforms(
-                    architecture, pretrained=pretrained, require_pretrained=True, **text_cfg
-                )
-                tokenizer = open_clip.get_tokenizer(architecture)
-                return cls(name, model, tokenizer)
-        # open_clip lets RuntimeError, OSError, KeyError and the hub's own errors through
-        except Exception as error:
-            raise hub.explain("encoder", name, error) from error
+        with hub.explained("encoder", name):
+            model, _, _ = open_clip.create_model_and_transforms(
+                architecture, pretrained=pretrained, require_pretrained=True, **text_cfg
+            )
+            return cls(name, model, open_clip.get_tokenizer(architecture))
+
+    @property
+    def tower(self) -> Any:
+        """The torch module that sees."""
+        return self._model.visual
 
     def enter_lane(self) -> None:
         """Share the cores with the other lanes' threads."""

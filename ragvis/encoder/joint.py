@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragvis._lazy import require
-from ragvis._quiet import quiet
 from ragvis.encoder import SEPARATOR
 from ragvis.models import hub
 
@@ -63,12 +62,13 @@ class JointEncoder:
         _, _, own = name.partition(SEPARATOR)
         library = require("sentence_transformers")
         hub.obey_offline()
-        try:
-            with quiet():
-                return cls(name, clip, library.SentenceTransformer(own))
-        # transformers, sentence-transformers and the hub each have errors of their own
-        except Exception as error:
-            raise hub.explain("text encoder", own, error) from error
+        with hub.explained("text encoder", own):
+            return cls(name, clip, library.SentenceTransformer(own))
+
+    @property
+    def tower(self) -> Any:
+        """CLIP's."""
+        return self._clip.tower
 
     def enter_lane(self) -> None:
         """There is one lane alone, which has all cores."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragvis.config import SERVER
@@ -50,9 +49,8 @@ def load(
         return _remote(name, tell, chosen)
     from ragvis.generator.llava import LlavaGenerator
 
-    base, adapter = _base_and_lora(name, lora)
     return LlavaGenerator.load(
-        base, tell, lora=adapter, quantize=quantize, template=template, engine=engine
+        name, tell, lora=lora, quantize=quantize, template=template, engine=engine
     )
 
 
@@ -65,14 +63,3 @@ def _remote(name: str, tell: Tell, chosen: dict[str, str | None]) -> RemoteGener
     from ragvis.generator.remote import RemoteGenerator
 
     return RemoteGenerator.load(name, tell)
-
-
-def _base_and_lora(name: str, lora: str | None) -> tuple[str, str | None]:
-    base, plus, adapter = name.rpartition("+")
-    if not plus or Path(name).is_dir():  # a folder may have a plus in its name
-        return name, lora
-    if lora is not None:
-        raise UsageError(f"two LoRA folders: {adapter} and {lora}", "Give one.")
-    if not (Path(adapter) / "adapter_config.json").is_file():
-        raise UsageError(f"{adapter} is no LoRA folder", "It holds no adapter_config.json.")
-    return base, adapter

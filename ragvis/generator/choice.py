@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ragvis.errors import UsageError
 from ragvis.types import ModelInfo, Tell
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ragvis.composer import PromptSpec
+    from ragvis.encoder import Encoder
     from ragvis.generator.sampling import Sampling, Usage, Written
     from ragvis.media.images import Picture
+
+    Rows = NDArray[np.float16] | NDArray[np.float32]
+
+
+class Shelf(Protocol):
+    """Pictures as a model sees them, kept from before."""
+
+    def get(self, revision: str, key: str) -> Rows | None:
+        """(tokens, hidden) of a model's picture, by the sha256 of what its tower is given."""
 
 
 class Generator(Protocol):
@@ -34,6 +48,10 @@ class Generator(Protocol):
     ) -> list[Written]:
         """Answers to several prompts, each with its pictures."""
 
+    def use(self, encoder: Encoder, shelf: Shelf) -> None:
+        """Work that was done before: an encoder's tower, which may be the model's own, and
+        pictures that went through it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
@@ -52,6 +70,22 @@ class ModelChoice:
     quantize: str | None = None
     template: str | None = None
     engine: str | None = None
+
+
+def split_lora(name: str, lora: str | None) -> tuple[str, str | None]:
+    """A model's name and its LoRA folder, of ``base+lora`` too.
+
+    Raises:
+        UsageError: two folders, or one that is no LoRA's.
+    """
+    base, plus, adapter = name.rpartition("+")
+    if not plus or Path(name).is_dir():  # a folder may have a plus in its name
+        return name, lora
+    if lora is not None:
+        raise UsageError(f"two LoRA folders: {adapter} and {lora}", "Give one.")
+    if not (Path(adapter) / "adapter_config.json").is_file():
+        raise UsageError(f"{adapter} is no LoRA folder", "It holds no adapter_config.json.")
+    return base, adapter
 
 
 class LazyModel:

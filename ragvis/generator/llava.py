@@ -6,36 +6,41 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers.decoders import DecodeStream
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoConfig, DynamicCache, PreTrainedConfig, TextIteratorStreamer
+from transformers import DynamicCache, TextIteratorStreamer
 
 from ragvis import conversation
 from ragvis._quiet import quiet
 from ragvis.composer import PromptSpec
-from ragvis.errors import ModelError, RagvisError
+from ragvis.errors import ModelError
 from ragvis.generator import processors
+from ragvis.generator.choice import split_lora
 from ragvis.generator.decode import Decoder
 from ragvis.generator.families import Family, family_of
 from ragvis.generator.loading import (
     INT8,
     check_engine,
     check_quantization,
+    find,
     load_model,
     special_tokens,
 )
 from ragvis.generator.reuse import LastPrompt, PictureFeatures, as_outputs, from_position
 from ragvis.generator.sampling import Sampling, Usage, Written
+from ragvis.generator.sharing import share
 from ragvis.generator.streams import StopText, StopWhen, failing
-from ragvis.models import hub, original, registry
+from ragvis.models import hub
 from ragvis.types import ModelInfo
 
 if TYPE_CHECKING:
+    from ragvis.encoder import Encoder
+    from ragvis.generator.choice import Shelf
     from ragvis.generator.reuse import Pictured
     from ragvis.media.images import Picture
 
@@ -81,31 +86,24 @@ class LlavaGenerator:
         engine: str | None = None,
     ) -> LlavaGenerator:
         """See ``ragvis.generator.load``."""
-        quantization = check_quantization(quantize, name)
+        quantization = check_quantization(quantize, split_lora(name, lora)[0])
         engine = check_engine(engine, quantization)
-        where = registry.resolve_model(name, tell)
-        hub.obey_offline()
-        try:
-            with quiet():
-                if original.is_original(PreTrainedConfig.get_config_dict(where)[0]):
-                    raise original.refuse(name)
-                config = AutoConfig.from_pretrained(where)
-                processor = processors.build(where, config)
-                tokens = frozenset(special_tokens(processor.tokenizer))
-                family = family_of(config, name, tokens)
-                if template is not None:
-                    conversation.find_template(template)  # refuses an unknown one
-                    family = replace(family, template=template)
-                model = load_model(where, config, quantization, engine, lora)
-        except RagvisError:
-            raise
-        # transformers, bitsandbytes, peft and the hub each have errors of their own
-        except Exception as error:
-            raise hub.explain("model", name, error) from error
-        revision = getattr(config, "_commit_hash", None) or hub.revision_of(Path(where))
-        revision += f"+{hub.revision_of(Path(lora))}" if lora else ""
-        info = ModelInfo(name, revision, quantization, str(model.device), engine)
+        checkpoint = find(name, tell, lora)
+        own, processor = checkpoint.name, checkpoint.processor
+        with hub.explained("model", own):
+            tokens = frozenset(special_tokens(processor.tokenizer))
+            family = family_of(checkpoint.config, own, tokens)
+            if template is not None:
+                conversation.find_template(template)  # refuses an unknown one
+                family = replace(family, template=template)
+            model = load_model(checkpoint, quantization, engine)
+        info = ModelInfo(own, checkpoint.revision, quantization, str(model.device), engine)
         return cls(model, processor, family, info)
+
+    def use(self, encoder: Encoder, shelf: Shelf) -> None:
+        """Take over what was done before: see ``Generator``."""
+        share(self._model.model.vision_tower, encoder.tower)
+        self._features.shelf = partial(shelf.get, self.info.revision)
 
     @property
     def spec(self) -> PromptSpec:
@@ -174,8 +172,8 @@ class LlavaGenerator:
         run.raise_error()
 
     def forget(self) -> None:
-        """Drop what was kept of earlier prompts: their pictures, keys and values."""
-        self._features = PictureFeatures(self._model)
+        """Drop what memory holds of earlier prompts: their pictures, keys and values."""
+        self._features.forget()
         self._last = LastPrompt()
         if self._decoder is not None:
             self._decoder.forget()

@@ -3,21 +3,62 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    BitsAndBytesConfig,
+    PreTrainedConfig,
+)
 
 from ragvis._lazy import require
 from ragvis.errors import UsageError
-from ragvis.generator import int8
-from ragvis.models import registry
+from ragvis.generator import int8, processors
+from ragvis.generator.choice import split_lora
+from ragvis.models import hub, original, registry
+from ragvis.types import Tell
 
 QUANTIZATIONS = ("8bit", "4bit", "none")
 INT8, BITSANDBYTES = ENGINES = ("int8", "bitsandbytes")
 # bitsandbytes would quantize the tower and the connector too; the official code keeps them.
 # Naming any module replaces the default list, so lm_head is named again.
 KEPT_WHOLE = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a model's name stands for, before its weights are read."""
+
+    name: str  # without the LoRA's
+    where: str  # folder or hub id
+    lora: str | None
+    config: Any
+    processor: Any
+
+    @property
+    def revision(self) -> str:
+        """Other weights have another one."""
+        own = getattr(self.config, "_commit_hash", None) or hub.revision_of(Path(self.where))
+        return own + (f"+{hub.revision_of(Path(self.lora))}" if self.lora else "")
+
+
+def find(name: str, tell: Tell, lora: str | None = None) -> Checkpoint:
+    """Raises:
+    ModelUnavailable, ModelError: it is not here and cannot be had, or is none of ours.
+    UsageError: two LoRA folders, or one that is none.
+    """
+    base, lora = split_lora(name, lora)
+    where = registry.resolve_model(base, tell)
+    hub.obey_offline()
+    with hub.explained("model", base):
+        if original.is_original(PreTrainedConfig.get_config_dict(where)[0]):
+            raise original.refuse(base)
+        config = AutoConfig.from_pretrained(where)
+        return Checkpoint(base, where, lora, config, processors.build(where, config))
 
 
 def check_quantization(quantize: str | None, name: str) -> str:
@@ -42,10 +83,10 @@ def check_engine(engine: str | None, quantization: str) -> str:
     return engine
 
 
-def load_model(where: str, config: Any, quantization: str, engine: str, lora: str | None) -> Any:
+def load_model(checkpoint: Checkpoint, quantization: str, engine: str) -> Any:
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     options: dict[str, Any] = {
-        "config": config,
+        "config": checkpoint.config,
         "dtype": torch.float16 if device.type == "cuda" else torch.float32,
         "device_map": {"": "cpu" if engine == INT8 else device},
     }
@@ -53,10 +94,10 @@ def load_model(where: str, config: Any, quantization: str, engine: str, lora: st
         # On a CPU it logs a line for every layer and step
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         options["quantization_config"] = _bitsandbytes(quantization, options["dtype"])
-    model = AutoModelForImageTextToText.from_pretrained(where, **options)
-    if lora is not None:
+    model = AutoModelForImageTextToText.from_pretrained(checkpoint.where, **options)
+    if checkpoint.lora is not None:
         peft = require("peft")
-        model = peft.PeftModel.from_pretrained(model, lora)
+        model = peft.PeftModel.from_pretrained(model, checkpoint.lora)
         model = model.merge_and_unload()
     return (int8.quantize(model, KEPT_WHOLE, device) if engine == INT8 else model).eval()
 

@@ -23,6 +23,8 @@ from ragvis.media.images import fitted_size, save_jpeg
 from ragvis.types import ModelInfo, Tell
 
 if TYPE_CHECKING:
+    from ragvis.encoder import Encoder
+    from ragvis.generator.choice import Shelf
     from ragvis.media.images import Picture
 
 _TEMPLATE = "served"
@@ -181,6 +183,9 @@ class RemoteGenerator:
                     self._note(chunk)
                     yield from reply.pieces(chunk)
             reply.check_end()
+
+    def use(self, encoder: Encoder, shelf: Shelf) -> None:
+        """A server has its own."""
 
     def write_many(
         self, asked: Sequence[tuple[str, Sequence[Picture]]], sampling: Sampling

@@ -25,6 +25,7 @@ from ragvis.index.walk import Walk, is_under
 from ragvis.media.fit import Fit
 from ragvis.models import registry
 from ragvis.store.catalog import CATALOG, Catalog
+from ragvis.store.features import FeatureFile
 from ragvis.store.lock import writer_lock
 from ragvis.store.rows import EVERY, FileRow, ItemRow, Where
 from ragvis.store.trouble import sound
@@ -152,6 +153,11 @@ class Index:
                 self._check_encoder(encoders.load(self._catalog.meta()["encoder"], self._tell))
             assert self._encoder is not None
             return self._encoder
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether the encoder is loaded."""
+        return self._encoder is not None
 
     def _check_encoder(self, loaded: Encoder) -> None:
         made_by = self._catalog.meta()
@@ -334,6 +340,7 @@ class Index:
             info.fingerprint,
             info.generation,
             bytes=size_of(self.path),
+            features=FeatureFile(self.path).counts(),
             errors=errors,
             **counts,
         )
@@ -359,7 +366,7 @@ class Index:
                         raise
                     continue  # a writer was at work on what was being read
                 if not found or self._catalog.generation == generation:
-                    return found
+                    return found + FeatureFile(self.path).problems()
 
 
 def _lasting(encoder: str) -> str:

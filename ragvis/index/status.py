@@ -20,6 +20,7 @@ class IndexStatus:
     passages: int
     images: int
     bytes: int
+    features: dict[str, int]  # pictures stored as a model sees them, by its name
     errors: dict[str, str]  # file as given -> why it could not be read
 
     def to_dict(self) -> dict[str, Any]:

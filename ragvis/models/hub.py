@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ragvis import config
 from ragvis._lazy import require
-from ragvis.errors import ModelError, ModelUnavailable
+from ragvis._quiet import quiet
+from ragvis.errors import ModelError, ModelUnavailable, RagvisError
 
 _END = 2**20  # bytes
 
@@ -47,6 +50,19 @@ def revision_of(folder: Path) -> str:
             stream.seek(max(0, size - _END))
             digest.update(stream.read(_END))
     return f"local-{digest.hexdigest()[:12]}"
+
+
+@contextmanager
+def explained(kind: str, name: str) -> Iterator[None]:
+    """Load ``name`` inside, without a word of the libraries'; raises as ``explain`` says."""
+    try:
+        with quiet():
+            yield
+    except RagvisError:
+        raise
+    # transformers, bitsandbytes, peft, open_clip and the hub each have errors of their own
+    except Exception as error:
+        raise explain(kind, name, error) from error
 
 
 def explain(kind: str, name: str, error: Exception) -> ModelError:

@@ -10,16 +10,9 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from ragvis.models.clip_layout import to_open_clip
 from ragvis.prompts import POCKET_CHAT_SYSTEM
 
-# What a transformers CLIP layer calls its parts -> what open_clip calls them.
-_LAYER_PARTS = {
-    "self_attn.out_proj": "attn.out_proj",
-    "layer_norm1": "ln_1",
-    "layer_norm2": "ln_2",
-    "mlp.fc1": "mlp.c_fc",
-    "mlp.fc2": "mlp.c_proj",
-}
 _TEXT_CONTEXT = 256  # tokens all-MiniLM-L6-v2 was meant to read
 
 # What `conversation.render("pocket", …)` writes, for programs that go by a checkpoint's own
@@ -48,7 +41,8 @@ def write_encoder(minilm: Path, weights: Path, out: Path) -> None:
     out.mkdir(parents=True)
     tower = load_file(weights / "vision" / "model.safetensors")
     shape = json.loads((weights / "vision" / "config.json").read_text("utf-8"))
-    state = open_clip_tower(tower, shape["num_hidden_layers"])
+    named = to_open_clip(tower, shape["num_hidden_layers"])
+    state = {f"visual.{name}": part.float() for name, part in named.items()}
     text = load_file(minilm / "model.safetensors")
     unused = ("pooler.", "embeddings.position_ids")
     kept = {k: v for k, v in text.items() if not k.startswith(unused)}
@@ -78,27 +72,6 @@ def _open_clip_config(shape: dict[str, Any]) -> dict[str, Any]:
     }
     model = {"embed_dim": shape["projection_dim"], "vision_cfg": vision, "text_cfg": text}
     return {"model_cfg": model, "preprocess_cfg": {"interpolation": "bicubic"}}
-
-
-def open_clip_tower(tower: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
-    """A transformers CLIPVisionModelWithProjection state dict under open_clip's names."""
-    t = {k.removeprefix("vision_model."): v.float() for k, v in tower.items()}
-    state = {
-        "class_embedding": t["embeddings.class_embedding"],
-        "conv1.weight": t["embeddings.patch_embedding.weight"],
-        "positional_embedding": t["embeddings.position_embedding.weight"],
-        "proj": t["visual_projection.weight"].T,
-    }
-    for end in ("weight", "bias"):
-        state[f"ln_pre.{end}"] = t[f"pre_layrnorm.{end}"]
-        state[f"ln_post.{end}"] = t[f"post_layernorm.{end}"]
-        for i in range(layers):
-            old, new = f"encoder.layers.{i}.", f"transformer.resblocks.{i}."
-            qkv = [t[f"{old}self_attn.{p}_proj.{end}"] for p in "qkv"]
-            state[f"{new}attn.in_proj_{end}"] = torch.cat(qkv)
-            for theirs, ours in _LAYER_PARTS.items():
-                state[f"{new}{ours}.{end}"] = t[f"{old}{theirs}.{end}"]
-    return {f"visual.{k}": v for k, v in state.items()}
 
 
 def write_model(gguf: Path, weights: Path, facts: dict[str, Any], out: Path) -> None:

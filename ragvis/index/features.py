@@ -1,0 +1,133 @@
+"""Pictures as an answering model sees them, kept beside the index so that asking encodes none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragvis._files import sha256_of_file
+from ragvis.documents import read
+from ragvis.errors import BadFile, IndexDamaged, RagvisError
+from ragvis.store.features import FeatureFile, Stored
+from ragvis.store.lock import writer_lock
+from ragvis.store.rows import EVERY, FileRow, ItemRow
+from ragvis.types import Tell
+
+if TYPE_CHECKING:
+    from ragvis.documents import Figure
+    from ragvis.generator.choice import Rows
+    from ragvis.generator.tower import PictureTower
+    from ragvis.index.index import Index
+
+    OnPicture = Callable[[int, int, str], None]  # done, of how many, file
+
+_AT_ONCE = 8  # pictures a commit
+
+
+class Features:
+    """The shelf where a model finds them. See ``generator.choice.Shelf``."""
+
+    def __init__(self, folder: Path, tell: Tell) -> None:
+        self._file = FeatureFile(folder)
+        self._tell = tell
+        self._works = True
+
+    def get(self, revision: str, key: str) -> Rows | None:
+        """(tokens, hidden), or None: what cannot be read is encoded anew."""
+        try:
+            return self._file.get(revision, key) if self._works else None
+        except RagvisError as error:
+            self._works = False
+            self._tell(f"{error}; pictures are encoded anew (`ragvis index --features` mends it)")
+            if isinstance(error, IndexDamaged):
+                self._file.mark_damaged()
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureReport:
+    """What ``store_features`` did, in pictures."""
+
+    model: str
+    stored: int
+    kept: int  # that were there already
+    dropped: int  # that the index holds no more
+    bad: dict[str, str] = field(default_factory=dict)  # file as given -> why it was left out
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def store_features(index: Index, tower: PictureTower, on_picture: OnPicture) -> FeatureReport:
+    """Send every picture of the index through a model's tower and connector, and keep what comes.
+
+    Those that went through before are kept. Can be stopped and called again at any time.
+
+    Raises:
+        IndexLocked: another process is writing.
+        StorageError: the disk refuses; what was stored before is kept.
+        ModelError: the model fails.
+    """
+    tower.use(index.encoder)
+    with writer_lock(index.path):
+        file = FeatureFile(index.path)
+        file.prepare(tower.revision, tower.name)
+        items = index.items(index.matching("image", EVERY).tolist()).values()
+        dropped = file.keep_only(tower.revision, {item.content for item in items})
+        known = file.contents(tower.revision)
+        new = {item.content: item for item in items if item.content not in known}
+        bad: dict[str, str] = {}
+        stored = 0
+        for some in _in_groups(_encoded(tower, list(new.values()), bad, on_picture)):
+            file.add(tower.revision, some)
+            stored += len(some)
+    return FeatureReport(tower.name, stored, len(known), dropped, bad)
+
+
+def _encoded(
+    tower: PictureTower, items: list[ItemRow], bad: dict[str, str], on_picture: OnPicture
+) -> Iterator[Stored]:
+    by_file: dict[str, list[ItemRow]] = {}
+    for item in items:
+        by_file.setdefault(item.files[0].path, []).append(item)
+    done = 0
+    for wanted in by_file.values():
+        shown = wanted[0].files[0].shown
+        on_picture(done, len(items), shown)
+        try:
+            figures = _figures(wanted[0].files[0])
+        except BadFile as error:
+            figures, bad[shown] = {}, str(error)
+        for item in wanted:
+            try:
+                if item.ordinal in figures:
+                    yield Stored(item.content, *tower.encode(figures[item.ordinal].open()))
+            except BadFile as error:
+                bad[shown] = str(error)
+        done += len(wanted)
+    on_picture(done, len(items), "")
+
+
+def _figures(file: FileRow) -> dict[int, Figure]:
+    """The pictures of a file, not yet decoded, by their place in it.
+
+    Raises:
+        BadFile: it cannot be read, or is not what was indexed any more.
+    """
+    path = Path(file.path)
+    try:
+        found = sha256_of_file(path)
+    except OSError as error:
+        raise BadFile(error.strerror or str(error)) from error
+    if found != file.sha256:
+        raise BadFile("it has changed since it was indexed")
+    return {figure.ordinal: figure for figure in read(path).figures}
+
+
+def _in_groups(pictures: Iterator[Stored]) -> Iterator[list[Stored]]:
+    while some := list(islice(pictures, _AT_ONCE)):
+        yield some
