@@ -8,6 +8,13 @@ GROUNDED_SYSTEM = (
 )
 NOT_FOUND = "Not found in the sources."
 NOT_SEEN = "I cannot see that in the picture."  # the same, where there is a picture and no index
+REWRITE = (
+    "A question follows on from this one: {} Write it again so that it can be understood by "
+    "itself, and reply with that question alone. The question: {}"
+)
+# Of one picture alone, before a question is answered from notes of several.
+DESCRIBE = "Describe the image briefly."
+DESCRIBE_FOR = "Describe the image in one to three sentences, with what bears on this question: {}"
 # What pocket's language model was trained with where there are no sources.
 POCKET_CHAT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 DOES_IT_SAY = 'Does the source say that "{}" Answer yes or no.'

@@ -16,7 +16,7 @@ ATTACHED = "a"  # what the ids of pictures begin with that came with a question
 
 Modality = Literal["text", "image"]
 MODALITIES: tuple[Modality, ...] = ("text", "image")
-Placement = Literal["text", "pixels", "caption"]
+Placement = Literal["text", "pixels", "caption", "note"]
 Box = tuple[float, float, float, float]
 Tell = Callable[[str], None]  # takes one-line notices
 
@@ -85,16 +85,18 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A hit under its number in a prompt."""
+    """A hit under its number in a prompt; ``note`` is what the model said of a picture that went
+    in as that."""
 
     n: int
     hit: Hit
     placed: Placement
     cited: bool = False
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The hit's keys with ``n``, ``cited`` and ``placed`` beside them."""
-        own = {"cited": self.cited, "placed": self.placed}
+        """The hit's keys with ``n``, ``cited``, ``placed`` and ``note`` beside them."""
+        own = {"cited": self.cited, "placed": self.placed, "note": self.note}
         return {"n": self.n, **self.hit.to_dict(), **own}
 
 

@@ -6,8 +6,8 @@
 
 Each line of tests/evalset/followups.jsonl is a first question and one that follows it. Three ways
 are tried: the follow-up as it stands; as `ragvis chat` asks it; and as the model itself rewrites it
-(for the search only). Printed: follow-ups whose source is among the first five hits, and those
-answered.
+(for the search only; where it wrote nothing of the kind, as it stands). Printed: follow-ups whose
+source is among the first five hits, and those answered.
 """
 
 from __future__ import annotations
@@ -18,15 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from ragvis import Assistant, Index, Retriever
-from ragvis.conversation import render
+from ragvis.assistant.history import History
+from ragvis.assistant.rewriting import rewritten
 from ragvis.evaluation.measures import is_match
-from ragvis.generator import Sampling
 
 FILE = Path(__file__).resolve().parent.parent / "tests" / "evalset" / "followups.jsonl"
-REWRITE = (
-    "Here is a conversation.\nQuestion: {}\nAnswer: {}\nQuestion: {}\n"
-    "Write the last question again so that it can be understood without the conversation."
-)
 
 
 def is_found(retriever: Retriever, query: str, row: dict[str, Any]) -> bool:
@@ -35,24 +31,18 @@ def is_found(retriever: Retriever, query: str, row: dict[str, Any]) -> bool:
     return any(hit.path.endswith(path) for hit in hits for path in row["relevant"])
 
 
-def rewritten(assistant: Assistant, row: dict[str, Any], answer: str) -> str:
-    """The follow-up as the model writes it anew."""
-    said = REWRITE.format(row["first"], answer, row["question"])
-    turns = [{"role": "user", "content": said}, {"role": "assistant", "content": None}]
-    model = assistant.generator
-    prompt = render(model.spec.template, turns, "You rewrite questions.")
-    return "".join(model.stream(prompt, [], Sampling(max_new_tokens=40)))
-
-
 def measured(assistant: Assistant, row: dict[str, Any]) -> dict[str, tuple[bool, bool | None]]:
     """Found and answered, of each way."""
     retriever, question = assistant.retriever, row["question"]
     chat = assistant.chat()
-    first = chat.ask(row["first"])
+    opening = chat.stream(row["first"])
+    opening.read()
+    begun = History()
+    begun.add(opening.said)
     stream = chat.stream(question)
     joined = "".join(stream)
     alone = assistant.ask(question).text
-    anew = rewritten(assistant, row, first.text)
+    anew = rewritten(assistant.generator, begun, question) or question
     return {
         "as it stands": (is_found(retriever, question, row), is_match(alone, row["answer"])),
         "in chat": (

@@ -19,6 +19,7 @@ from test_composer import make_hit
 
 import ragvis
 from ragvis.assistant.history import leans_on_what_was_said
+from ragvis.assistant.rewriting import _is_of
 from ragvis.cli.lines import _session
 from ragvis.composer import Past, PromptSpec, Room, Turn, compose
 from ragvis.errors import UsageError
@@ -220,3 +221,17 @@ def test_pocket_names_what_it_sees_without_numbers(pocket_generator: Any) -> Non
     pieces = list(chat.reply_stream("What does the picture show?"))
     assert len(pieces) > 1 and chat.prompt.count("Question:") == 1
     assert [turn.role for turn in chat.transcript] == ["user", "assistant"] * 2
+
+
+@pytest.mark.parametrize(
+    ("written", "is_one"),
+    [
+        ("How old is the panda Ping?", True),
+        ("how old is it", False),  # says nothing new
+        ("The panda Ping is on loan from another zoo until the spring.", False),
+        ("", False),
+    ],
+)
+def test_a_rewritten_question_says_what_was_said(written: str, is_one: bool) -> None:
+    before = "Where does the panda Ping live? In enclosure 4 [1]."
+    assert _is_of(written, before, "How old is it?") == is_one

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from ragvis.assistant.history import History, Said
-from ragvis.assistant.prepared import AskOptions, Prepared
+from ragvis.assistant.prepared import AskOptions, Pictures, Prepared
 from ragvis.composer import CitationFilter, find_citations, mark_cited
 from ragvis.errors import ModelError, RagvisError, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
@@ -80,6 +80,7 @@ class Assistant:
         k: int | None = None,
         sampling: Sampling | None = None,
         verify: bool = False,
+        pictures: Pictures = "pixels",
     ) -> Answer:
         """Answer a question.
 
@@ -89,13 +90,15 @@ class Assistant:
             k: most sources to place; None places 4 passages and 2 pictures.
             sampling: how the answer is drawn; None is greedy.
             verify: check each sentence against the sources it cites (``Answer.support``).
+            pictures: how the model sees several: see ``AskOptions``.
 
         Raises:
             UsageError: an empty question, or a picture that cannot be opened.
             PromptTooLong: the question does not fit the model.
             ModelError: the model cannot be loaded or fails.
         """
-        return self.stream(question, images, k=k, sampling=sampling, verify=verify).read()
+        options = AskOptions(k, sampling or Sampling(), verify, pictures)
+        return AnswerStream(self, question, images, options, History()).read()
 
     def stream(
         self,
@@ -105,9 +108,10 @@ class Assistant:
         k: int | None = None,
         sampling: Sampling | None = None,
         verify: bool = False,
+        pictures: Pictures = "pixels",
     ) -> AnswerStream:
         """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
-        options = AskOptions(k, sampling or Sampling(), verify)
+        options = AskOptions(k, sampling or Sampling(), verify, pictures)
         return AnswerStream(self, question, images, options, History())
 
     def ask_many(
@@ -117,6 +121,7 @@ class Assistant:
         k: int | None = None,
         sampling: Sampling | None = None,
         verify: bool = False,
+        pictures: Pictures = "pixels",
     ) -> Iterator[AnswerStream]:
         """Ask many questions, each with its pictures; several go through the model together.
 
@@ -124,7 +129,7 @@ class Assistant:
         arguments, and the errors, are those of ``ask``; an error comes when all questions before
         the one that it is about are answered.
         """
-        options = AskOptions(k, sampling or Sampling(), verify)
+        options = AskOptions(k, sampling or Sampling(), verify, pictures)
         for start in range(0, len(questions), WINDOW):
             streams, trouble = self._begun(questions[start : start + WINDOW], options)
             if self.generator.batch > 1:
@@ -148,10 +153,15 @@ class Assistant:
         return begun, None
 
     def chat(
-        self, *, k: int | None = None, sampling: Sampling | None = None, verify: bool = False
+        self,
+        *,
+        k: int | None = None,
+        sampling: Sampling | None = None,
+        verify: bool = False,
+        pictures: Pictures = "pixels",
     ) -> Chat:
         """A conversation over the index; the arguments are those of ``ask``."""
-        return Chat(self, AskOptions(k, sampling or Sampling(), verify))
+        return Chat(self, AskOptions(k, sampling or Sampling(), verify, pictures))
 
 
 class Chat:
@@ -304,7 +314,7 @@ class AnswerStream:
             model=assistant.generator.info,
             index=replace(index, generation=prepared.generation),
             prompt=prepared.composed.prompt if asked else "",
-            usage=asdict(usage),
+            usage=asdict(usage) | prepared.usage,
             timing_s={**prepared.timing, **spent},
             support=support,
         )

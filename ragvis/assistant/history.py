@@ -65,6 +65,7 @@ class History:
         self.attached = 0  # pictures that came with questions
         self._sources: dict[int, Source] = {}
         self._last = ""  # the last question that leaned on no other
+        self.exchanges: list[tuple[str, str]] = []  # from that one on, with their answers
         self._photos: list[Attachment] = []  # that came with it
 
     @property
@@ -92,6 +93,8 @@ class History:
         if not self.is_followed_by(said.question):
             self._last = said.question
             self._photos = []
+            self.exchanges = []
+        self.exchanges.append((said.question, said.turn.answer))
         self._photos = list(said.attachments) or self._photos
         self.attached += len(said.attachments)
         if not said.abstained:

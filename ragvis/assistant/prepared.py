@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ragvis.assistant.history import History
+from ragvis.assistant.notes import NoteTaker
+from ragvis.assistant.rewriting import rewritten
 from ragvis.composer import Attachment, Composed, Room, compose
 from ragvis.errors import BadFile, UsageError
 from ragvis.generator.sampling import Sampling
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from ragvis.media.images import Picture
 
     PictureSource = str | Path | bytes | Picture
+
+Pictures = Literal["pixels", "each"]  # how several of them are shown
 
 # A retrieved picture goes to the model only on strong evidence: one too many costs a second and
 # misleads (MRAG-Bench: distractor pictures make answers worse than none).
@@ -39,11 +44,14 @@ class AskOptions:
         k: most sources to place; None places 4 passages and 2 pictures.
         sampling: how the answer is drawn.
         verify: check each sentence against the sources it cites.
+        pictures: "pixels" shows the model as many as its family was trained on, the rest by their
+            captions; "each" has it look at every one by itself first, and shows it its notes.
     """
 
     k: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
     verify: bool = False
+    pictures: Pictures = "pixels"
 
 
 class Prepared:
@@ -60,17 +68,19 @@ class Prepared:
     ) -> None:
         if not question.strip():
             raise UsageError("the question is empty")
-        started = time.perf_counter()
-        self._retriever = retriever
+        self.timing: dict[str, float] = {}  # seconds by step
+        self.usage: dict[str, int] = {}  # tokens of the notes, where any were taken
+        self._retriever, self._generator, self._options = retriever, generator, options
         self._pictures: dict[str, Picture] = dict(history.pictures)
         brought = [media.load_picture(source) for source in images]
-        self.query = history.standalone(question)
+        self.query = self._standalone(question, history)
         again = [] if brought else history.attachments(question)
         photos = brought or [self._pictures[one.hit.id] for one in again]
-        ranked, known_as = self._retrieve(options.k, photos)
-        retrieved = time.perf_counter()
-        spec = generator().spec
-        loaded = time.perf_counter()
+        with self._timed("retrieve"):
+            ranked, known_as = self._retrieve(options.k, photos)
+        self.generation = ranked.generation
+        with self._timed("load"):
+            spec = generator().spec
         self.attachments = [
             self._attach(history.attached + n, source, picture, known_as)
             for n, (source, picture) in enumerate(zip(images, brought, strict=True))
@@ -78,25 +88,45 @@ class Prepared:
         # A model that sees no earlier turn is asked, and shown, all that this one leans on
         self.asked = question if spec.earlier_turns else self.query
         shown = self.attachments if spec.earlier_turns else [*again, *self.attachments]
-        room = _room(options.k, options.sampling)
         least = LEAST_BESIDE_A_PHOTO if photos else LEAST_PICTURE
-        asks_for_pictures = not photos and Manner.of(question).pictures
-        hits = _placeable(ranked, least, asks_for_pictures)
-        unopened = self._open_pictures(hits, room.images)
-        sizes = {name: picture.size for name, picture in self._pictures.items()}
-        self.generation = ranked.generation
-        self.composed: Composed = compose(
-            self.asked, hits, shown, sizes, spec, room, unopened, history.past
-        )
+        hits = _placeable(ranked, least, not photos and Manner.of(question).pictures)
+        self.composed = self._compose(hits, shown, history)
         goes_on = bool(self.composed.kept) and history.is_followed_by(question)
         # Without evidence there is nothing to answer from, and the model is not asked
         placed = bool(self.composed.turn.sources)
         self.has_evidence = placed or (bool(self.composed.sources) and (bool(hits) or goes_on))
-        self.timing = {
-            "load": loaded - retrieved,
-            "retrieve": retrieved - started,
-            "compose": time.perf_counter() - loaded,
-        }
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.timing[step] = self.timing.get(step, 0.0) + time.perf_counter() - started
+
+    def _standalone(self, question: str, history: History) -> str:
+        """What to search for. Pocket writes a follow-up anew worse than joining it with the
+        question it leans on does (scripts/eval_followups.py)."""
+        if not history.is_followed_by(question):
+            return question
+        with self._timed("load"):
+            model = self._generator()
+        if not model.spec.earlier_turns:
+            return history.standalone(question)
+        with self._timed("rewrite"):
+            anew = rewritten(model, history, question)
+        return anew or history.standalone(question)
+
+    def _compose(
+        self, hits: Sequence[Hit], shown: Sequence[Attachment], history: History
+    ) -> Composed:
+        spec, room = self._generator().spec, _room(self._options.k, self._options.sampling)
+        with self._timed("compose"):
+            unopened = self._open_pictures(hits, room)
+        opened = [hit for hit in _images(hits, room) if hit.id not in unopened]
+        notes = self._notes([*(one.hit for one in shown), *opened])
+        with self._timed("compose"):
+            sizes = {name: picture.size for name, picture in self._pictures.items()}
+            past = history.past
+            return compose(self.asked, hits, shown, sizes, spec, room, unopened, past, notes)
 
     @property
     def pictures(self) -> dict[str, Picture]:
@@ -108,6 +138,15 @@ class Prepared:
     def shown_to_model(self) -> tuple[str, list[Picture]]:
         """The prompt and its pictures, in order."""
         return self.composed.prompt, list(self.pictures.values())
+
+    def _notes(self, hits: Sequence[Hit]) -> dict[str, str]:
+        if self._options.pictures == "pixels" or not hits:
+            return {}
+        taker = NoteTaker(self._generator())
+        with self._timed("notes"):
+            notes = taker.notes(self.asked, hits, self._pictures)
+        self.usage = {f"notes_{name}": count for name, count in asdict(taker.usage).items()}
+        return notes
 
     def _retrieve(self, k: int | None, pictures: Sequence[Picture]) -> tuple[Ranked, str]:
         """What is found; and what is known of the indexed picture that the question's own shows.
@@ -130,15 +169,20 @@ class Prepared:
         self._pictures[hit.id] = picture
         return Attachment(hit, picture.size, known_as)
 
-    def _open_pictures(self, hits: Sequence[Hit], most: int) -> dict[str, str]:
+    def _open_pictures(self, hits: Sequence[Hit], room: Room) -> dict[str, str]:
         """Open the pictures that may be placed; why, of those that cannot be opened."""
         unopened: dict[str, str] = {}
-        for hit in [h for h in hits if h.modality == "image"][:most]:
+        for hit in _images(hits, room):
             try:
                 self._pictures[hit.id] = picture_of(hit)
             except BadFile as error:
                 unopened[hit.id] = str(error)
         return unopened
+
+
+def _images(hits: Sequence[Hit], room: Room) -> list[Hit]:
+    """The pictures that may be placed."""
+    return [h for h in hits if h.modality == "image"][: room.images]
 
 
 def attached_hit(n: int, source: PictureSource, picture: Picture) -> Hit:

@@ -71,7 +71,8 @@ class Verifier:
         attached = [Attachment(hit, pictures[hit.id].size) for hit in shown]
         hits = [s.hit for s in sources if s.placed != "pixels"]
         room = Room(answer=1, passages=len(hits), images=len(hits))
-        composed = compose(asked, hits, attached, {}, self._spec, room)
+        notes = {s.hit.id: s.note for s in sources if s.placed == "note"}
+        composed = compose(asked, hits, attached, {}, self._spec, room, notes=notes)
         return composed.prompt, [pictures[s.hit.id] for s in composed.pixel_sources]
 
 

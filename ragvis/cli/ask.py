@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ragvis.assistant import AnswerStream
-    from ragvis.assistant.prepared import AskOptions
+    from ragvis.assistant.prepared import AskOptions, Pictures
     from ragvis.generator.choice import ModelChoice
     from ragvis.generator.sampling import Sampling
     from ragvis.types import Answer, Source
@@ -81,6 +81,16 @@ verify_option = click.option(
     "--verify", is_flag=True, help="Check each sentence against what it cites, and mark doubts."
 )
 
+images_option = click.option(
+    "--images",
+    "shown_as",
+    type=click.Choice(["pixels", "each"]),
+    default="pixels",
+    show_default=True,
+    help="Several pictures: as many at once as the model was trained on, the rest by their "
+    "captions; or each by itself first, the answer then from the model's notes.",
+)
+
 
 def how_to_run(
     model: str | None,
@@ -106,6 +116,7 @@ def how_to_run(
 @model_options
 @most_option
 @verify_option
+@images_option
 @click.option("-c", "--continue", "goes_on", is_flag=True, help="Go on from the last answer.")
 @click.option("--batch", type=FILE, help="Answer the questions of this file (JSON lines) instead.")
 @click.option("--output", type=FILE, help="With --batch: add the answers to this file; goes on.")
@@ -125,6 +136,7 @@ def command(
     options: tuple[tuple[str, str], ...],
     k: int | None,
     verify: bool,
+    shown_as: Pictures,
     goes_on: bool,
     batch: Path | None,
     output: Path | None,
@@ -154,10 +166,11 @@ def command(
     from ragvis.logs import record_of
 
     chosen, sampling = how_to_run(model, options, lora, quantize, template)
+    wanted = AskOptions(k, sampling, verify, shown_as)
     if batch is not None:
         if question or images or goes_on or page:
             raise UsageError("--batch takes all questions from its file", "Give nothing else.")
-        _answer_all(batch, output, index, chosen, AskOptions(k, sampling, verify), not no_log)
+        _answer_all(batch, output, index, chosen, wanted, not no_log)
         return 0
     if output is not None:
         raise UsageError("--output is for --batch", "For one answer, redirect: > answer.txt")
@@ -165,9 +178,7 @@ def command(
         raise click.UsageError("Missing argument 'QUESTION'.")
     question = from_stdin(question)
     with Index.open(index, notice) as opened:
-        conversation = Conversation(
-            opened, chosen, AskOptions(k, sampling, verify), goes_on, not no_log
-        )
+        conversation = Conversation(opened, chosen, wanted, goes_on, not no_log)
         stream = conversation.chat.stream(question, images)
         if show_prompt:
             click.echo(shown(stream.prepared.composed.prompt, keep_lines=True), err=True)
@@ -256,5 +267,6 @@ def source_lines(source: Source, whole: bool = False) -> str:
     hit = source.hit
     place = f", page {hit.page}" if hit.page else ""
     kind = "picture " if hit.modality == "image" else ""
-    said = (shown(hit.text, keep_lines=True) if whole else snippet(hit.text)) if hit.text else ""
+    text = hit.text or source.note
+    said = (shown(text, keep_lines=True) if whole else snippet(text)) if text else ""
     return f"  [{source.n}] {kind}{shown(hit.path)}{place}" + (f"\n      “{said}”" if said else "")

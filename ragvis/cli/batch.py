@@ -56,7 +56,11 @@ def answer_all(
     asked = [(one.question, one.images) for one in left]
     with _opened(output) as write, progress("answering") as show:
         streams = assistant.ask_many(
-            asked, k=options.k, sampling=options.sampling, verify=options.verify
+            asked,
+            k=options.k,
+            sampling=options.sampling,
+            verify=options.verify,
+            pictures=options.pictures,
         )
         for n, one in enumerate(left, 1):
             with _about(one):

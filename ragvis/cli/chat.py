@@ -9,6 +9,7 @@ import click
 
 from ragvis.cli.ask import (
     how_to_run,
+    images_option,
     log_option,
     model_options,
     most_option,
@@ -21,6 +22,7 @@ from ragvis.errors import RagvisError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ragvis.assistant.prepared import Pictures
     from ragvis.cli.talks import Talk
 
 _HELP = """  /image FILE|URL   a picture for the next question (with --image: begin anew about it)
@@ -41,6 +43,7 @@ _HELP = """  /image FILE|URL   a picture for the next question (with --image: be
 @click.option("-c", "--continue", "goes_on", is_flag=True, help="Go on with the last conversation.")
 @most_option
 @verify_option
+@images_option
 @model_options
 @log_option
 @index_option
@@ -51,6 +54,7 @@ def command(
     goes_on: bool,
     k: int | None,
     verify: bool,
+    shown_as: Pictures,
     model: str | None,
     quantize: str | None,
     lora: str | None,
@@ -81,7 +85,7 @@ def command(
     if system is not None or cot:
         raise UsageError("--system and --cot are for --image", "Over an index they have no part.")
     with Index.open(index, notice) as opened:
-        wanted = AskOptions(k, sampling, verify)
+        wanted = AskOptions(k, sampling, verify, shown_as)
         _Session(IndexTalk(opened, chosen, wanted, goes_on, not no_log)).run()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragvis.cli.ask import how_to_run, model_options
+from ragvis.cli.ask import how_to_run, images_option, model_options
 from ragvis.cli.output import (
     html_option,
     index_option,
@@ -21,9 +21,9 @@ from ragvis.cli.output import (
 from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from ragvis.assistant.prepared import AskOptions, Pictures
     from ragvis.evaluation import Comparison, Report
     from ragvis.generator.choice import ModelChoice
-    from ragvis.generator.sampling import Sampling
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -32,6 +32,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("file", required=False, type=FILE)
 @click.option("--answers", is_flag=True, help="Also ask the model, and judge what it says.")
 @click.option("--verify", is_flag=True, help="With --answers: also check what they cite.")
+@images_option
 @click.option(
     "--rerank",
     type=click.IntRange(1, 100),
@@ -53,6 +54,7 @@ def command(
     file: Path | None,
     answers: bool,
     verify: bool,
+    shown_as: Pictures,
     rerank: int | None,
     page: Path | None,
     compare: tuple[Path, Path] | None,
@@ -79,8 +81,11 @@ def command(
         return
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.")
+    from ragvis.assistant.prepared import AskOptions
+
     chosen, sampling = how_to_run(model, options, lora, quantize, template)
-    report = _run(file, index, chosen, sampling, answers, rerank, verify)
+    wanted = AskOptions(None, sampling, verify, shown_as)
+    report = _run(file, index, chosen, wanted, answers, rerank)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -95,10 +100,9 @@ def _run(
     file: Path,
     index: Path,
     chosen: ModelChoice,
-    sampling: Sampling,
+    options: AskOptions,
     answers: bool,
     rerank: int | None,
-    verify: bool,
 ) -> Report:
     from ragvis.assistant import Assistant
     from ragvis.evaluation import evaluate, read_questions
@@ -113,7 +117,7 @@ def _run(
         if rerank:
             retriever.reranker = Reranker(assistant.generator, rerank)
         asked = assistant if answers else None
-        return evaluate(retriever, questions, asked, show, sampling, verify)
+        return evaluate(retriever, questions, asked, show, options)
 
 
 def _compare(files: tuple[Path, Path], as_json: bool) -> None:

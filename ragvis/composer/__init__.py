@@ -8,6 +8,7 @@ from ragvis.composer.compose import (
     PromptSpec,
     Room,
     Turn,
+    beside,
     compose,
     mark_cited,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "PromptSpec",
     "Room",
     "Turn",
+    "beside",
     "compose",
     "find_citations",
     "mark_cited",

@@ -104,6 +104,7 @@ class _Piece:
     size: Size = (0, 0)
     fixed: bool = False  # came with the question: never dropped
     known_as: str = ""
+    note: str = ""
 
 
 def compose(
@@ -115,6 +116,7 @@ def compose(
     room: Room = Room(),
     unopened: Mapping[str, str] = MappingProxyType({}),
     past: Past = _NO_PAST,
+    notes: Mapping[str, str] = MappingProxyType({}),
 ) -> Composed:
     """Place what fits, best first.
 
@@ -131,6 +133,7 @@ def compose(
         room: how much to place.
         unopened: why a picture hit could not be opened, by id; it is left out.
         past: the conversation so far.
+        notes: what the model said of a picture, by hit id; it goes in as that, not as pixels.
 
     Raises:
         PromptTooLong: question and attachments alone do not fit.
@@ -140,7 +143,7 @@ def compose(
         kept, left = tuple(turns[gone:]), turns[:gone]
         held = {s.hit.id for turn in kept for s in turn.sources}
         new = [h for h in hits if h.id not in held]
-        pieces, dropped = _select(new, attachments, sizes, spec, room, unopened)
+        pieces, dropped = _select(new, attachments, sizes, spec, room, unopened, notes)
         dropped += [_left(n, turn, spec) for n, turn in enumerate(left, 1)]
         page = _Page(question, spec, room, kept, past.numbers)
         composed = page.write(pieces, dropped)
@@ -157,6 +160,15 @@ def compose(
         dropped.append(Dropped(worst.hit.id, "no room in the context", tokens))
         composed = page.write(pieces, dropped)
     return composed
+
+
+def beside(message: str, spec: PromptSpec, past: Past, answer: int) -> Composed | None:
+    """A message after the conversation that is no question of its sources; None where it and an
+    answer of so many tokens do not fit."""
+    kept = tuple(_again(turn, spec) for turn in past.turns)
+    page = _Page(message, spec, Room(answer), kept, past.numbers)
+    composed = page.plain()
+    return composed if page.over(composed) <= 0 else None
 
 
 def _again(turn: Turn, spec: PromptSpec) -> Turn:
@@ -190,14 +202,17 @@ def _select(
     spec: PromptSpec,
     room: Room,
     unopened: Mapping[str, str],
+    notes: Mapping[str, str],
 ) -> tuple[list[_Piece], list[Dropped]]:
-    pieces = [_Piece(a.hit, "pixels", a.size, True, a.known_as) for a in attachments]
+    pieces = [_brought(one, notes) for one in attachments]
     pixels_left = _most_pixels(spec, attachments) - len(attachments)
     dropped: list[Dropped] = []
     images = [h for h in hits if h.modality == "image"]
     for hit in images[: room.images]:
         if hit.id in unopened:
             dropped.append(Dropped(hit.id, unopened[hit.id], 0))
+        elif hit.id in notes:
+            pieces.append(_Piece(hit, "note", note=notes[hit.id]))
         elif pixels_left > 0:
             pieces.append(_Piece(hit, "pixels", sizes[hit.id]))
             pixels_left -= 1
@@ -209,6 +224,13 @@ def _select(
     passages = [h for h in hits if h.modality == "text"]
     pieces += [_Piece(h, "text") for h in passages[: room.passages]]
     return pieces, dropped
+
+
+def _brought(one: Attachment, notes: Mapping[str, str]) -> _Piece:
+    note = notes.get(one.hit.id)
+    if note is None:
+        return _Piece(one.hit, "pixels", one.size, True, one.known_as)
+    return _Piece(one.hit, "note", fixed=True, known_as=one.known_as, note=note)
 
 
 def _worst(pieces: Sequence[_Piece]) -> _Piece | None:
@@ -247,10 +269,18 @@ class _Page:
         ledger = _ledger(prompt, parts, turn, self, tuple(dropped))
         return Composed(prompt, turn, self.kept, ledger)
 
+    def plain(self) -> Composed:
+        """The prompt with the message as it stands: no sources, and no word about them."""
+        parts = ("", "", "", neutral(self.question, self.spec.markers))
+        turn = Turn(parts[-1], "", (), ())
+        prompt = _render(self.spec.template, self.spec.markers, self.kept, turn.body)
+        return Composed(prompt, turn, self.kept, _ledger(prompt, parts, turn, self, ()))
+
     def _numbered(self, pieces: Sequence[_Piece]) -> tuple[Source, ...]:
         fresh = count(1 + max(self.numbers.values(), default=0))
         return tuple(
-            Source(self.numbers.get(p.hit.id) or next(fresh), p.hit, p.placed) for p in pieces
+            Source(self.numbers.get(p.hit.id) or next(fresh), p.hit, p.placed, note=p.note)
+            for p in pieces
         )
 
     def _parts(
@@ -286,7 +316,8 @@ def _line(n: int, piece: _Piece, markers: tuple[str, ...]) -> str:
         label = neutral(labelled("text", hit.name, hit.page), markers)
         return f"[{n}] {label}: {neutral(_titled(hit), markers)}"
     label = labelled("image", hit.name, hit.page)
-    known = piece.known_as or hit.text or ""
+    told = [part for part in (piece.known_as or hit.text, piece.note) if part]
+    known = ". ".join([*(part.rstrip(". ") for part in told[:-1]), *told[-1:]])
     line = f"[{n}] " + neutral(f"{label} — {known}" if known else label, markers)
     return f"{IMAGE_TOKEN}\n{line}" if piece.placed == "pixels" else line
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ragvis.assistant.prepared import AskOptions
 from ragvis.evaluation.measures import (
     citation_scores,
     is_match,
@@ -21,11 +22,11 @@ from ragvis.types import MODALITIES, Hit
 
 if TYPE_CHECKING:
     from ragvis.assistant import Assistant
-    from ragvis.generator.sampling import Sampling
     from ragvis.retriever import Retriever
 
 DEPTH = 10  # hits that are looked at
 _RECALLS = (1, 5, 10)
+_AS_ASKED = AskOptions()
 OnQuestion = Callable[[int, int, str], None]  # (done, of, id)
 
 
@@ -34,10 +35,9 @@ def evaluate(
     questions: Sequence[Question],
     assistant: Assistant | None = None,
     on_question: OnQuestion = lambda *_: None,
-    sampling: Sampling | None = None,
-    verify: bool = False,
+    options: AskOptions = _AS_ASKED,
 ) -> Report:
-    """Search, and with an assistant answer, every question.
+    """Search, and with an assistant answer, every question; ``options.k`` has no part in it.
 
     Raises:
         UsageError: a question's picture cannot be opened.
@@ -48,7 +48,7 @@ def evaluate(
         on_question(done, len(questions), question.id)
         row = _searched(retriever, question)
         if assistant is not None:
-            _answer(assistant, question, row, sampling, verify)
+            _answer(assistant, question, row, options)
         rows.append(row)
     on_question(len(questions), len(questions), "")
     about: dict[str, Any] = {"index": asdict(retriever.index.info())}
@@ -116,14 +116,16 @@ def _brief(hit: Hit) -> dict[str, Any]:
 
 
 def _answer(
-    assistant: Assistant,
-    question: Question,
-    row: dict[str, Any],
-    sampling: Sampling | None,
-    verify: bool,
+    assistant: Assistant, question: Question, row: dict[str, Any], options: AskOptions
 ) -> None:
     """Ask, and add what was said and what it is worth to the row."""
-    answer = assistant.ask(question.text, question.images, sampling=sampling, verify=verify)
+    answer = assistant.ask(
+        question.text,
+        question.images,
+        sampling=options.sampling,
+        verify=options.verify,
+        pictures=options.pictures,
+    )
     values = row["values"]
     values["answers.seconds"] = answer.timing_s["total"] - answer.timing_s["load"]
     if question.answerable:

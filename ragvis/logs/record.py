@@ -109,6 +109,7 @@ def said_of(record: dict[str, Any]) -> Said:
 def source_of(value: dict[str, Any]) -> Source:
     """The source that became this JSON."""
     own = {name: value[name] for name in ("n", "placed", "cited")}
+    own["note"] = value.get("note", "")  # older records have none
     lists = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
     kept: dict[str, Any] = {k: v for k, v in lists.items() if k not in own}
     return Source(hit=Hit(**kept), **own)

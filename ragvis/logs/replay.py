@@ -101,7 +101,8 @@ def is_drawn_anew(record: dict[str, Any]) -> bool:
 def _again(entry: Entry, earlier: Sequence[Entry], tell: Tell) -> dict[str, Any]:
     asked = entry.record["asked"]
     with sound(entry):
-        options = AskOptions(asked["k"], Sampling(**asked["sampling"]), asked["verify"])
+        shown = asked.get("pictures", "pixels")  # older records have none
+        options = AskOptions(asked["k"], Sampling(**asked["sampling"]), asked["verify"], shown)
     with Index.open(Path(asked["index"]), tell) as index:
         assistant = Assistant(Retriever(index), **asdict(choice_of(entry)), tell=tell)
         stream = Chat(assistant, options, resume(earlier, tell)).stream(
