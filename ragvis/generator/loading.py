@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from ragvis._lazy import require
-from ragvis.errors import UsageError
+from ragvis.errors import ModelError, UsageError
 from ragvis.generator import int8, processors
 from ragvis.generator.choice import split_lora
 from ragvis.models import hub, original, registry
@@ -98,8 +98,22 @@ def load_model(checkpoint: Checkpoint, quantization: str, engine: str) -> Any:
     if checkpoint.lora is not None:
         peft = require("peft")
         model = peft.PeftModel.from_pretrained(model, checkpoint.lora)
+        _check_lora(peft, model, checkpoint.lora)
         model = model.merge_and_unload()
     return (int8.quantize(model, KEPT_WHOLE, device) if engine == INT8 else model).eval()
+
+
+def _check_lora(peft: Any, model: Any, lora: str) -> None:
+    """peft only warns of weights that find no place, and then merges nothing.
+
+    Raises:
+        ModelError: the LoRA has some.
+    """
+    taken = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+    lost = sorted(set(peft.load_peft_weights(lora, device="cpu")) - set(taken))
+    if lost:
+        hint = "It has to be one of the whole LLaVA, with the names that transformers gives it."
+        raise ModelError(f"the LoRA in {lora} is for another model: no place for {lost[0]}", hint)
 
 
 def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:

