@@ -16,12 +16,17 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from ragvis import config
 from ragvis.cli import main
 from ragvis.media.fit import Fit
 from ragvis.media.images import fitted
+
+# How fast a machine is, is not what these tests are about.
+settings.register_profile("ragvis", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ragvis")
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "indexes" / "demo-collection"

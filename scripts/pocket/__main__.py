@@ -38,8 +38,8 @@ def recipe() -> None:
     LLaVA-1.5's own:
       assemble --vision openai/clip-vit-large-patch14-336 --language lmsys/vicuna-7b-v1.5
         --template vicuna_v1, stage1 --template plain (its 558,000 captions), stage2 --template
-        vicuna_v1 (its 665,000 conversations). In fp32 with these optimizer states that wants two
-        80 GB GPUs for the 7B model; what runs here is one.
+        vicuna_v1 (its 665,000 conversations). Weights are held in fp32: 28 GB for the 7B model,
+        before activations.
     Yours, as LLaVA-Med did it: the same on captions and conversations about your pictures.
 
     Every stage can be stopped and run again.

@@ -15,7 +15,7 @@ from typing import Any
 
 from ragvis.conversation import IMAGE_TOKEN
 from ragvis.errors import UsageError
-from ragvis.prompts import GROUNDED_SYSTEM, NOT_FOUND, labelled
+from ragvis.prompts import GROUNDED_SYSTEM, NOT_FOUND, POCKET_CHAT_SYSTEM, labelled
 
 Picture = tuple[str, str]  # file, caption
 Row = dict[str, Any]
@@ -258,13 +258,11 @@ def _write(file: Path, rows: list[Row]) -> None:
 
 
 def _plain(kind: str, file: str, asked: str, answer: str, gold: str) -> Row:
-    return _row(kind, [file], [("human", f"{IMAGE_TOKEN}\n{asked}"), ("gpt", answer)], None, gold)
+    turns = [("human", f"{IMAGE_TOKEN}\n{asked}"), ("gpt", answer)]
+    return _row(kind, [file], turns, POCKET_CHAT_SYSTEM, gold)
 
 
-def _row(
-    kind: str, files: list[str], turns: list[tuple[str, str]], system: str | None, gold: str
-) -> Row:
-    row: Row = {"kind": kind, "gold": gold}
+def _row(kind: str, files: list[str], turns: list[tuple[str, str]], system: str, gold: str) -> Row:
+    row: Row = {"kind": kind, "gold": gold, "system": system}
     row |= {"image": files} if files else {}
-    row |= {"system": system} if system else {}
     return row | {"conversations": [{"from": who, "value": text} for who, text in turns]}
