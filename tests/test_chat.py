@@ -20,6 +20,7 @@ from test_composer import make_hit
 import ragvis
 from ragvis.assistant.history import leans_on_what_was_said
 from ragvis.assistant.rewriting import _is_of
+from ragvis.assistant.vision_chat import _ungrounded
 from ragvis.cli.lines import _session
 from ragvis.composer import Past, PromptSpec, Room, Turn, compose
 from ragvis.errors import UsageError
@@ -235,3 +236,18 @@ def test_pocket_names_what_it_sees_without_numbers(pocket_generator: Any) -> Non
 def test_a_rewritten_question_says_what_was_said(written: str, is_one: bool) -> None:
     before = "Where does the panda Ping live? In enclosure 4 [1]."
     assert _is_of(written, before, "How old is it?") == is_one
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        (["Not found", " in the sources.", "\n"], NOT_SEEN),
+        (["not found in the sources"], NOT_SEEN),
+        (["A cat [1]", "."], "A cat."),
+        (["It is red. ", "Not found in the sources."], "It is red. Not found in the sources."),
+        (["No", " cat."], "No cat."),
+        ([], ""),
+    ],
+)
+def test_a_refusal_is_told_in_words_for_a_picture(pieces: list[str], said: str) -> None:
+    assert "".join(_ungrounded(iter(pieces))) == said

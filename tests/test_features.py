@@ -23,7 +23,7 @@ from ragvis.generator.sharing import share
 from ragvis.generator.tower import PictureTower
 from ragvis.index import Features, Index, store_features
 from ragvis.models.clip_layout import to_open_clip, to_transformers
-from ragvis.store.features import FEATURES, FeatureFile
+from ragvis.store.features import FEATURES, FeatureFile, Stored
 
 FLAG = DEMO / "images" / "flag-italy.jpg"
 QUESTIONS = [
@@ -265,3 +265,14 @@ def same_tower(tower: Any) -> Any:
     projection = {"visual_projection.weight": torch.zeros(32, shape.hidden_size)}
     visual.load_state_dict(to_open_clip(parts | projection, shape.num_hidden_layers))
     return visual
+
+
+def test_another_revision_takes_the_place_of_the_last(tmp_path: Path) -> None:
+    file = FeatureFile(tmp_path)
+    rows = np.zeros((2, 3), np.float16)
+    for revision in ("one", "two"):
+        file.prepare(revision, "m")
+        file.add(revision, [Stored("content", "key", rows)])
+    assert file.counts() == {"m": 1} and file.get("one", "key") is None
+    found = file.get("two", "key")
+    assert found is not None and np.array_equal(found, rows)

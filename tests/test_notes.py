@@ -105,3 +105,16 @@ def test_older_records_have_no_notes() -> None:
     value = Source(1, make_hit(1), "text").to_dict()
     del value["note"]
     assert source_of(value).note == ""
+
+
+def test_a_chat_goes_on_about_a_photo_that_was_noted(
+    demo_index: Path, pocket_generator: Any
+) -> None:
+    with ragvis.Index.open(demo_index) as index:
+        chat = ragvis.Assistant(ragvis.Retriever(index), pocket_generator).chat(pictures="each")
+        assert "Rome" in chat.ask(CAPITAL, [FLAG]).text
+        assert chat.ask("And what is its population?").sources[0].note
+    options = ["-i", demo_index, "-m", "pocket", "--images", "each"]
+    run_command_line("ask", CAPITAL, *options, "-a", FLAG)
+    again = run_command_line("ask", "-c", "And what is its population?", *options)
+    assert again.exit_code == 0, again.stderr

@@ -16,7 +16,15 @@ from conftest import DEMO, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoTokenizer
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
+from transformers.models.siglip import SiglipImageProcessorPil
 
 from ragvis import generator
 from ragvis.composer import find_citations
@@ -25,7 +33,7 @@ from ragvis.errors import ModelError, ModelUnavailable, UsageError
 from ragvis.generator import Sampling
 from ragvis.models import pocket
 from ragvis.prompts import NOT_FOUND, is_refusal
-from scripts.pocket import conversations, finish, instructions, pictures, smoke
+from scripts.pocket import conversations, finish, instructions, parts, pictures, smoke
 from scripts.pocket.card import card
 from scripts.pocket.conversations import IGNORED, Conversation
 from scripts.pocket.loop import Plan, train
@@ -53,7 +61,7 @@ def test_what_comes_out_is_a_checkpoint_like_any_other(small: smoke.Outcome) -> 
     assert model.spec.template == "pocket"
     picture = Image.open(DEMO / "images" / "flag-italy.jpg").convert("RGB")
     prompt = "<|im_start|>user\n<image>\nWhat is this?<|im_end|>\n<|im_start|>assistant\n"
-    assert "".join(model.stream(prompt, [picture], Sampling(max_new_tokens=4))) is not None
+    list(model.stream(prompt, [picture], Sampling(max_new_tokens=4)))
     assert model.usage.prompt_tokens == model.spec.count(prompt) + 16 - 1  # 64 px, patches of 16
     assert AutoModelForImageTextToText.from_pretrained(small.model).config.model_type == "llava"
 
@@ -78,11 +86,19 @@ def test_measures_and_transcripts_are_written(small: smoke.Outcome) -> None:
 
 def test_a_package_says_what_is_in_it(small: smoke.Outcome, tmp_path: Path) -> None:
     work = small.model.parent
-    finish.package(work / "tower", work / "stage2", {"a": 1}, tmp_path)
-    facts = json.loads((tmp_path / "pocket.json").read_text())
-    connector = (tmp_path / CONNECTOR).read_bytes()
+    out, listed = tmp_path / "out", work / "pictures" / pictures.LISTED
+    finish.package(work / "tower", work / "stage2", small.metrics, listed, out)
+    facts = json.loads((out / "pocket.json").read_text())
+    connector = (out / CONNECTOR).read_bytes()
     assert facts["connector"]["sha256"] == hashlib.sha256(connector).hexdigest()
-    assert facts["metrics"] == {"a": 1}
+    assert facts["training_data"]["images"] == {
+        "npm:@iconify-json/shapes@1": {"images": 60, "licences": ["CC0-1.0"]}
+    }
+    text = card(facts)
+    assert "naming: new thing" in text and "photographs**: not measured" in text
+    assert "npm:@iconify-json/shapes@1: ragvis (CC0-1.0)" in text
+    with pytest.raises(UsageError, match="already"):
+        finish.package(work / "tower", work / "stage2", {}, listed, out)
     assert facts["language_model"] == pocket.recipe()["language_model"]
     assert set(facts) == set(pocket.recipe())
 
@@ -120,6 +136,32 @@ def test_llava_s_own_parts_and_layout(template: str, tmp_path: Path) -> None:
         generator.load(f"{base}+{tmp_path / 'two' / LORA}", print)
 
 
+@pytest.mark.parametrize("template", ["pocket", "qwen_1_5"])
+def test_a_siglip_tower(template: str, tmp_path: Path) -> None:
+    shape = SiglipVisionConfig(
+        **checkpoints.SIZES,
+        num_hidden_layers=2,
+        image_size=32,
+        patch_size=16,
+        vision_use_head=False,
+    )
+    SiglipVisionModel(shape).save_pretrained(tmp_path / "eyes")
+    SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "eyes")
+    language = LlamaForCausalLM(LlamaConfig(**checkpoints.WORDS, vocab_size=600))
+    language.save_pretrained(tmp_path / "words")
+    checkpoints._qwen_tokenizer().save_pretrained(tmp_path / "words")
+    eyes, words = str(tmp_path / "eyes"), str(tmp_path / "words")
+    parts.assemble(eyes, words, template, tmp_path / "whole")
+    model = generator.load(str(tmp_path / "whole"), print, template=template)
+    picture = Image.new("RGB", (50, 40), "red")
+    list(model.stream("<image>\nWhat?", [picture], Sampling(max_new_tokens=2)))
+    assert model.usage.prompt_tokens == model.spec.count("<image>\nWhat?") + 4 - 1
+    with pytest.raises(UsageError, match="no image tower"):
+        parts.assemble(words, words, template, tmp_path / "none")
+    with pytest.raises(ModelError, match="nowhere"):
+        parts.assemble("nowhere/none", words, template, tmp_path / "none")
+
+
 def test_a_stopped_run_ends_where_a_whole_one_does(tmp_path: Path) -> None:
     def begun() -> tuple[torch.nn.Parameter, Callable[[int], torch.Tensor]]:
         torch.manual_seed(0)
@@ -140,6 +182,8 @@ def test_a_stopped_run_ends_where_a_whole_one_does(tmp_path: Path) -> None:
     again, loss_of = begun()
     rest = train([again], loss_of, Plan(20, 0.1), tmp_path / "stopped", str)
     assert len(rest) == 8 and torch.equal(again, whole)
+    with pytest.raises(UsageError, match="another run"):
+        train([again], loss_of, Plan(30, 0.1), tmp_path / "stopped", str, of="other data")
 
 
 words = st.text("abcdefgh .,?", min_size=1, max_size=30).map(str.strip).filter(bool)
@@ -171,10 +215,8 @@ def test_answers_alone_are_learned(
     encoded = conversations.encode(one, template, tokenizer, 5, 10_000)
     assert encoded is not None and len(encoded.ids) == len(encoded.labels)
     learned = [i for i in encoded.labels if i != IGNORED]
-    spoken = "".join(tokenizer.decode(learned, skip_special_tokens=True).split())
-    for _, answer in turns:
-        assert "".join(answer.split()) in spoken
-    assert sum(len(answer) for _, answer in turns) <= sum(end - start for start, end in spans)
+    spoken, wanted = tokenizer.decode(learned), "".join(text[a:b] for a, b in spans)
+    assert "".join(spoken.split()) == "".join(wanted.split())
 
 
 def test_pictures_are_widened_and_never_learned(tokenizer: Any) -> None:
@@ -217,6 +259,7 @@ def test_batches_hold_every_example_once_an_epoch(lengths: list[int], budget: in
     examples = [conversations.Encoded([n] * length, []) for n, length in enumerate(lengths)]
     batches = Batches(examples, budget)
     seen: list[int] = []
+    first = [one.ids[0] for one in batches.at(0)]
     step = 0
     while len(seen) < len(lengths):
         batch = batches.at(step)
@@ -225,10 +268,11 @@ def test_batches_hold_every_example_once_an_epoch(lengths: list[int], budget: in
         seen += [one.ids[0] for one in batch]
         step += 1
     assert sorted(seen) == list(range(len(lengths)))
-    assert [one.ids[0] for one in batches.at(0)] == [one.ids[0] for one in batches.at(0)]
+    assert [one.ids[0] for one in batches.at(0)] == first
 
 
-THINGS = [(f"{name}.png", name) for name in "cat dog owl apple flag of Peru boat".split()]
+NAMES = ["cat", "black cat", "dog", "owl", "apple", "flag of Peru", "sailing boat"]
+THINGS = [(f"{name}.png", name) for name in NAMES]
 
 
 @pytest.mark.parametrize("kind", ["caption", *instructions.MIX])
@@ -259,6 +303,16 @@ def test_right_and_wrong_are_told_apart() -> None:
     assert not finish.is_right("It costs 12 euros [1].", NOT_FOUND)
     assert finish.is_right("Yes, there is a cat [1].", "yes")
     assert finish.is_right("[2] shows a cat.", "[2]")
+    assert finish.is_right("The Café is red.", "café")
+
+
+def test_names_with_a_word_in_common_are_never_told_apart() -> None:
+    maker = instructions.Maker(THINGS, seed=2)
+    for _ in range(200):
+        asked, answer = (turn["value"] for turn in maker.is_there()["conversations"])
+        assert not ("no cat" in answer and "black" in asked)
+    with pytest.raises(UsageError, match="no word in common"):
+        instructions.Maker(THINGS[:2], seed=1)
 
 
 def test_the_packs_are_pinned_and_free() -> None:

@@ -255,7 +255,7 @@ class AnswerStream:
             turn=replace(composed.turn, answer=answer.text),
             kept=len(composed.kept),
             attachments=self.prepared.attachments,
-            pictures=self.prepared.pictures,
+            pictures=self.prepared.pictures_to_keep,
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -37,6 +37,7 @@ class NoteTaker:
 
         Raises:
             ModelError: the model fails.
+            PromptTooLong: the question does not fit beside a picture.
         """
         spec = self._generator.spec
         asked = DESCRIBE_FOR.format(question) if spec.refuses_bare else DESCRIBE

@@ -119,10 +119,12 @@ class Prepared:
         self, hits: Sequence[Hit], shown: Sequence[Attachment], history: History
     ) -> Composed:
         spec, room = self._generator().spec, _room(self._options.k, self._options.sampling)
+        held = {s.hit.id for turn in history.past.turns for s in turn.sources}
+        images = _images(hits, room, held)
         with self._timed("compose"):
-            unopened = self._open_pictures(hits, room)
-        opened = [hit for hit in _images(hits, room) if hit.id not in unopened]
-        notes = self._notes([*(one.hit for one in shown), *opened])
+            unopened = self._open_pictures(images)
+        new = [hit for hit in images if hit.id not in held | set(unopened)]
+        notes = self._notes([*(one.hit for one in shown), *new])
         with self._timed("compose"):
             sizes = {name: picture.size for name, picture in self._pictures.items()}
             past = history.past
@@ -133,6 +135,12 @@ class Prepared:
         """The pictures of the prompt by the ids of their hits, in the order of its ``<image>``
         tokens."""
         return {s.hit.id: self._pictures[s.hit.id] for s in self.composed.pixel_sources}
+
+    @property
+    def pictures_to_keep(self) -> dict[str, Picture]:
+        """Those a conversation may need again: of the prompt, and what came with the question."""
+        own = {one.hit.id: self._pictures[one.hit.id] for one in self.attachments}
+        return own | self.pictures
 
     @property
     def shown_to_model(self) -> tuple[str, list[Picture]]:
@@ -169,10 +177,10 @@ class Prepared:
         self._pictures[hit.id] = picture
         return Attachment(hit, picture.size, known_as)
 
-    def _open_pictures(self, hits: Sequence[Hit], room: Room) -> dict[str, str]:
-        """Open the pictures that may be placed; why, of those that cannot be opened."""
+    def _open_pictures(self, images: Sequence[Hit]) -> dict[str, str]:
+        """Open pictures; why, of those that cannot be opened."""
         unopened: dict[str, str] = {}
-        for hit in _images(hits, room):
+        for hit in images:
             try:
                 self._pictures[hit.id] = picture_of(hit)
             except BadFile as error:
@@ -180,9 +188,11 @@ class Prepared:
         return unopened
 
 
-def _images(hits: Sequence[Hit], room: Room) -> list[Hit]:
-    """The pictures that may be placed."""
-    return [h for h in hits if h.modality == "image"][: room.images]
+def _images(hits: Sequence[Hit], room: Room, held: set[str]) -> list[Hit]:
+    """The pictures that may be placed: what an earlier turn placed takes no room, unless that
+    turn leaves the prompt."""
+    images = [h for h in hits if h.modality == "image"]
+    return images[: room.images + sum(h.id in held for h in images)]
 
 
 def attached_hit(n: int, source: PictureSource, picture: Picture) -> Hit:

@@ -212,10 +212,12 @@ class VisionChat:
 def _ungrounded(pieces: Iterator[str]) -> Iterator[str]:
     """An answer from sources as one about a picture: without numbers, refusing in other words."""
     checked, held = CitationFilter(()), ""
+    refusing = True  # so far
     for piece in pieces:
         held += checked.feed(piece)
-        if not NOT_FOUND.startswith(held.lstrip()):
+        refusing = refusing and NOT_FOUND.lower().startswith(held.strip().lower())
+        if not refusing:
             yield held
             held = ""
     held += checked.finish()
-    yield NOT_SEEN if is_refusal(held) else held
+    yield NOT_SEEN if refusing and is_refusal(held) else held

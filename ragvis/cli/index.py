@@ -42,7 +42,8 @@ Encoders = tuple[str | None, str | None]  # the pictures' and texts', and one be
     "--features",
     is_flag=True,
     help="Then also keep what the pictures become for the answering model, so that `ask` encodes "
-    "none: 0.15 MB a picture for pocket, 4.7 MB for llava-1.5-7b. Asked for anew each time.",
+    "none: 0.15 MB a picture for pocket on a CPU, 4.7 MB for llava-1.5-7b on a GPU. Later runs "
+    "keep them up only if they have it too.",
 )
 @click.option(
     "-m",

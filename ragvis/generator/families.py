@@ -48,7 +48,13 @@ def family_of(config: Any, name: str, tokens: frozenset[str]) -> Family:
     limit = int(getattr(config.text_config, "max_position_embeddings", 0) or 4096)
     pixels = _pixels(template, config.model_type)
     trained_wide = template != "pocket"
-    return Family(template, pixels, min(limit, _LONGEST), trained_wide, trained_wide)
+    return Family(
+        template,
+        pixels,
+        min(limit, _LONGEST),
+        earlier_turns=trained_wide,
+        refuses_bare=trained_wide,
+    )
 
 
 def _template(config: Any, name: str, tokens: frozenset[str]) -> str:

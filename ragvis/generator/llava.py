@@ -31,7 +31,13 @@ from ragvis.generator.loading import (
     load_model,
     special_tokens,
 )
-from ragvis.generator.reuse import LastPrompt, PictureFeatures, as_outputs, from_position
+from ragvis.generator.reuse import (
+    LastPrompt,
+    PictureFeatures,
+    as_outputs,
+    from_position,
+    revision_of,
+)
 from ragvis.generator.sampling import Sampling, Usage, Written
 from ragvis.generator.sharing import share
 from ragvis.generator.streams import StopText, StopWhen, failing
@@ -103,7 +109,7 @@ class LlavaGenerator:
     def use(self, encoder: Encoder, shelf: Shelf) -> None:
         """Take over what was done before: see ``Generator``."""
         share(self._model.model.vision_tower, encoder.tower)
-        self._features.shelf = partial(shelf.get, self.info.revision)
+        self._features.shelf = partial(shelf.get, revision_of(self.info.revision, self._model))
 
     @property
     def spec(self) -> PromptSpec:

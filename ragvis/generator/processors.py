@@ -55,10 +55,10 @@ def build(folder: str, config: Any) -> Any:
 
 
 def _single_picture(folder: str, config: Any, clip: bool) -> Any:
-    if getattr(config, "ragvis_template", None) == "pocket":
-        return CLIPImageProcessorPil.from_pretrained(folder)
     if not clip:
         return SiglipImageProcessorPil.from_pretrained(folder)
+    if getattr(config, "ragvis_template", None) == "pocket":
+        return CLIPImageProcessorPil.from_pretrained(folder)
     side = config.vision_config.image_size
     return LlavaImageProcessorPil(
         size={"shortest_edge": side}, crop_size={"height": side, "width": side}, do_pad=True

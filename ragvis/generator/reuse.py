@@ -18,10 +18,7 @@ from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Rows = NDArray[np.float16] | NDArray[np.float32]
+    from ragvis.generator.choice import Rows
 
 _MOST = 256 * 2**20  # bytes of picture features that are kept, in the machine's own memory
 
@@ -79,6 +76,11 @@ class PictureFeatures:
         encoded = self._model.get_image_features(**single, return_dict=True)
         rows: torch.Tensor = encoded.pooler_output[0]  # (tokens, hidden)
         return rows.cpu()
+
+
+def revision_of(weights: str, model: Any) -> str:
+    """Under which a model's pictures are kept: in fp16 they are others than in fp32."""
+    return f"{weights} {str(model.dtype).removeprefix('torch.')}"
 
 
 def _single(inputs: Any, i: int) -> dict[str, Any]:

@@ -8,27 +8,24 @@ from ragvis.config import SERVER
 from ragvis.errors import UsageError
 from ragvis.generator import processors
 from ragvis.generator.loading import Checkpoint, find, load_model
-from ragvis.generator.reuse import PictureFeatures
+from ragvis.generator.reuse import PictureFeatures, revision_of
 from ragvis.generator.sharing import share
+from ragvis.generator.streams import failing
 from ragvis.models import hub
 from ragvis.types import Tell
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ragvis.encoder import Encoder
+    from ragvis.generator.choice import Rows
     from ragvis.media.images import Picture
-
-    Rows = NDArray[np.float16] | NDArray[np.float32]
 
 
 class PictureTower:
     """Makes of pictures what the language model of a checkpoint is shown."""
 
     def __init__(self, checkpoint: Checkpoint, model: Any) -> None:
-        self.name = checkpoint.name
-        self.revision = checkpoint.revision
+        self.name = checkpoint.name + (f"+{checkpoint.lora}" if checkpoint.lora else "")
+        self.revision = revision_of(checkpoint.revision, model)
         self._processor = checkpoint.processor
         self._model = model
         self._features = PictureFeatures(model, most=0)
@@ -57,7 +54,12 @@ class PictureTower:
 
     def encode(self, picture: Picture) -> tuple[str, Rows]:
         """The key under which the model will look for it, and (tokens, hidden) float16 on CUDA,
-        float32 on a CPU."""
-        inputs = processors.tensors(self._processor, "<image>", [picture], add_special=False)
-        pictured = self._features.of(inputs.to(self._model.device, self._model.dtype))[0]
-        return pictured.key, pictured.features.numpy()
+        float32 on a CPU.
+
+        Raises:
+            ModelError: the GPU ran out of memory.
+        """
+        with failing():
+            inputs = processors.tensors(self._processor, "<image>", [picture], add_special=False)
+            pictured = self._features.of(inputs.to(self._model.device, self._model.dtype))[0]
+            return pictured.key, pictured.features.numpy()

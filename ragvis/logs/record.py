@@ -93,7 +93,8 @@ def said_of(record: dict[str, Any]) -> Said:
     turn, answer = record["turn"], record["answer"]
     placed = {s["n"]: source_of(s) for s in answer["sources"]}
     sources = tuple(placed[n] for n in turn["sources"] if n in placed)
-    shown = [s.hit for s in placed.values() if s.placed == "pixels"]
+    brought = {one["id"] for one in turn["attached"]}
+    shown = [s.hit for s in placed.values() if s.placed == "pixels" or s.hit.id in brought]
     pictures = {hit.id: picture_of(hit) for hit in shown}
     hits = {s.hit.id: s.hit for s in sources}
     attachments = [

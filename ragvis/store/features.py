@@ -67,7 +67,8 @@ class FeatureFile:
         self._mark = folder / _MARK
 
     def prepare(self, revision: str, name: str) -> None:
-        """Make the file, anew where it was found damaged. Hold the writer's lock.
+        """Make the file, anew where it was found damaged, and drop what it holds of the model's
+        other revisions. Hold the writer's lock.
 
         Raises:
             StorageError: the disk refuses.
@@ -78,7 +79,10 @@ class FeatureFile:
                 self._mark.unlink(missing_ok=True)
             if not self.file.exists():
                 self._create()
-        with self._open(connection.open_to_write) as db:
+        with self._open(connection.open_to_write) as db, connection.transaction(db):
+            older = "SELECT revision FROM model WHERE name = ? AND revision != ?"
+            for table in ("features", "picture", "model"):  # nothing looks for them any more
+                db.execute(f"DELETE FROM {table} WHERE revision IN ({older})", (name, revision))
             db.execute("INSERT OR REPLACE INTO model VALUES (?, ?)", (revision, name))
 
     def _create(self) -> None:

@@ -18,6 +18,7 @@ from scripts.pocket.loop import Plan
 from scripts.pocket.stages import CONNECTOR, Data, stage_1, stage_2
 from scripts.pocket.tower import Shape, train_tower
 
+CARD = "MODEL_CARD.md"
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 steps = click.option("--steps", type=click.IntRange(1), required=True, help="Updates.")
@@ -34,7 +35,7 @@ def recipe() -> None:
 
     \b
     Pocket's way:
-      pictures, tower, assemble, instructions, stage1, stage2, export, evaluate, package, card
+      pictures, tower, assemble, instructions, stage1, stage2, export, evaluate, package
     LLaVA-1.5's own:
       assemble --vision openai/clip-vit-large-patch14-336 --language lmsys/vicuna-7b-v1.5
         --template vicuna_v1, stage1 --template plain (its 558,000 captions), stage2 --template
@@ -42,7 +43,7 @@ def recipe() -> None:
         before activations.
     Yours, as LLaVA-Med did it: the same on captions and conversations about your pictures.
 
-    Every stage can be stopped and run again.
+    `pictures` and the training stages go on where they were stopped.
     """
 
 
@@ -170,15 +171,16 @@ def evaluate(model: Path, data: Path, out: Path, images: Path | None) -> None:
 @click.option("--vision", type=FOLDER, required=True, help="What `tower` wrote.")
 @click.option("--trained", type=FOLDER, required=True, help="What stage 2 wrote.")
 @click.option("--metrics", type=FILE, required=True, help="What `evaluate` wrote.")
+@click.option("--listed", type=FILE, required=True, help="pictures.jsonl.")
 @click.option("--out", type=FOLDER, required=True)
-def package(vision: Path, trained: Path, metrics: Path, out: Path) -> None:
-    """Write what ships of a pocket: weights, and a pocket.json that is true of them."""
-    out.mkdir(parents=True)
-    finish.package(vision, trained, json.loads(metrics.read_text("utf-8")), out)
+def package(vision: Path, trained: Path, metrics: Path, listed: Path, out: Path) -> None:
+    """Write what ships of a pocket: weights, a pocket.json that is true of them, its card."""
+    facts = finish.package(vision, trained, json.loads(metrics.read_text("utf-8")), listed, out)
+    (out / CARD).write_text(card_of(facts), "utf-8")
 
 
 @recipe.command("card")
-@click.option("--out", type=click.Path(path_type=Path), default=pocket.WEIGHTS / "MODEL_CARD.md")
+@click.option("--out", type=click.Path(path_type=Path), default=pocket.WEIGHTS / CARD)
 def card(out: Path) -> None:
     """Write the model card of the weights that ship."""
     out.write_text(card_of(pocket.recipe()), "utf-8")

@@ -14,16 +14,16 @@ _LIMITS = """\
 
 ## What it cannot do
 
-- **Name what it sees in photographs.** It was right on 1 of 100 unseen ones. Where it seems to
-  know a picture, it has read its file name.
+- **Name what it sees in photographs**: {photo} right on unseen ones. Where it seems to know a
+  picture, it has read its file name.
 - **Say reliably what is not in a picture**: {absent} right when asked whether a thing is there,
   where guessing gives 50 %.
 - **Tell which of several pictures shows a thing**: {which} right.
 - **Count, read print in pictures, or reason** over more than two sources.
 - **Tell values apart that stand close together.** Of a passage with several it takes a
   neighbour's now and then.
-- **Refuse every time it should**: it answered {answered} of text questions that their sources do
-  not answer.
+- **Refuse every time it should**: it refused {refused} of the text questions that their sources do
+  not answer, and answered the rest.
 - Languages other than English.
 
 It is there so that everything works with no GPU and no model hub. Do not rely on it for anything
@@ -31,7 +31,7 @@ that matters: read the sources it cites.
 
 ## What it is
 
-An image tower of ours ({tower} parameters, 128 pixels) in the text space of {text}; a two-layer
+An image tower of ours (12.7 M parameters, 128 pixels) in the text space of {text}; a two-layer
 connector; {language} with a LoRA. Both base models are Apache-2.0 and are fetched from PyPI wheels
 that are pinned by hash.
 """
@@ -44,17 +44,30 @@ scripts.pocket` holds the recipe. The weights of today were made by an earlier f
 kinds of pictures and conversations, on one H100 in about 25 minutes; this form was run end to end
 at a small size only.
 """
-_KINDS = {
+Measure = tuple[float, int]  # share right, of how many
+# As the log of the first weights calls it, which of its values, and what it is.
+_LOGGED = (
+    ("text", "answer", "one value from numbered texts"),
+    ("text_two", "answer", "two facts from two sources"),
+    ("follow", "answer", "follow-ups"),
+    ("imgtext", "answer", "a picture and a text"),
+    ("which", "cites", "which source shows it"),
+    ("exist", "answer", "whether a thing is there"),
+    ("easyvqa", "answer", "easy-VQA shapes"),
+    ("identify_style", "answer", "naming: known thing, new style"),
+    ("identify_concept", "answer", "naming: new thing"),
+    ("identify_photo", "answer", "naming: photograph"),
+    ("text_nf", "abstained", "refusing what the texts do not say"),
+)
+# The kinds of scripts/pocket/instructions.py
+_NAMES = {
     "text": "one value from numbered texts",
-    "text_two": "two facts from two sources",
-    "follow": "follow-ups",
-    "imgtext": "a picture and a text",
+    "picture and text": "a picture and a text",
     "which": "which source shows it",
-    "exist": "whether a thing is there",
-    "easyvqa": "easy-VQA shapes",
-    "identify_style": "naming: known thing, new style",
-    "identify_concept": "naming: new thing",
-    "identify_photo": "naming: photograph",
+    "is there": "whether a thing is there",
+    "name": "naming: new thing",
+    "unanswerable": "refusing what the texts do not say",
+    "absent": "refusing what the picture does not show",
 }
 
 
@@ -62,21 +75,38 @@ def card(facts: dict[str, Any]) -> str:
     """The card of the weights that a ``pocket.json`` describes.
 
     Raises:
-        UsageError: a source of pictures under a licence that is copyleft, or none we know.
+        UsageError: a source of pictures under a licence that is copyleft, or none we know; or
+            measures that are not those of `evaluate`.
     """
-    held = facts["metrics"]["llava_heldout"]
+    measured = _measured(facts["metrics"])
     head = _LIMITS.format(
-        absent=f"{held['exist']['answer']:.0f} %",
-        which=f"{held['which']['cites']:.0f} %",
-        answered=f"{100 - held['text_nf']['abstained']:.0f} %",
-        tower="12.7 M",
+        photo=_said(measured, "naming: photograph"),
+        absent=_said(measured, "whether a thing is there"),
+        which=_said(measured, "which source shows it"),
+        refused=_said(measured, "refusing what the texts do not say"),
         text=facts["text_encoder"]["name"],
         language=facts["language_model"]["name"],
     )
-    return "\n".join([head, _figures(held), _HOW, _sources(facts["training_data"])])
+    return "\n".join([head, _figures(measured), _HOW, _sources(facts["training_data"])])
 
 
-def _figures(held: dict[str, Any]) -> str:
+def _measured(metrics: dict[str, Any]) -> dict[str, Measure]:
+    """Share right and how many were asked, by what was asked for: of the first weights' own log,
+    or of what `evaluate` writes."""
+    held = metrics.get("llava_heldout")
+    if held is None:
+        right = metrics.get("right")
+        if not right:
+            raise UsageError("the weights were not measured", "Run `evaluate`, then `package`.")
+        return {_NAMES.get(kind, kind): (one["share"], one["n"]) for kind, one in right.items()}
+    return {what: (held[kind][value] / 100, held[kind]["n"]) for kind, value, what in _LOGGED}
+
+
+def _said(measured: dict[str, Measure], what: str) -> str:
+    return f"{100 * measured[what][0]:.0f} %" if what in measured else "not measured"
+
+
+def _figures(measured: dict[str, Measure]) -> str:
     lines = [
         "## Figures",
         "",
@@ -87,17 +117,10 @@ def _figures(held: dict[str, Any]) -> str:
         "| asked for | n | right | interval |",
         "|---|---|---|---|",
     ]
-    for kind, what in _KINDS.items():
-        name = "answer" if "answer" in held[kind] else "cites"
-        lines.append(_row(what, held[kind]["n"], held[kind][name]))
-    refused = held["text_nf"]
-    lines.append(_row("refusing what the texts do not say", refused["n"], refused["abstained"]))
+    for what, (share, n) in measured.items():
+        low, high = wilson(round(share * n), n)
+        lines.append(f"| {what} | {n} | {100 * share:.1f} % | {100 * low:.0f}–{100 * high:.0f} |")
     return "\n".join([*lines, ""])
-
-
-def _row(what: str, n: int, percent: float) -> str:
-    low, high = wilson(round(percent / 100 * n), n)
-    return f"| {what} | {n} | {percent:.1f} % | {100 * low:.0f}–{100 * high:.0f} |"
 
 
 def _sources(data: dict[str, Any]) -> str:
@@ -111,5 +134,5 @@ def _sources(data: dict[str, Any]) -> str:
     lines += ["", f"Captions: {data['captions']}.", "", "Credits:", ""]
     lines += [f"- {credit}" for credit in data["attribution"]]
     lines += ["", "Texts:", ""]
-    lines += [f"- {name}: {licence}" for name, licence in data["text"].items()]
+    lines += [f"- {name}: {about}" for name, about in data["text"].items()]
     return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ import random
 import re
 import shutil
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ragvis._files import sha256_of_file
 from ragvis._quiet import quiet
 from ragvis.composer import find_citations
 from ragvis.conversation import render
+from ragvis.errors import UsageError
 from ragvis.evaluation.statistics import wilson
 from ragvis.generator.loading import find, load_model
 from ragvis.generator.sampling import Sampling
@@ -61,8 +62,9 @@ def export(folder: Path, trained: Path, out: Path) -> None:
 def evaluate(folder: Path, held_out: list[Conversation], out: Path) -> dict[str, Any]:
     """Ask a checkpoint for the last answer of every conversation; greedy.
 
-    Writes ``metrics.json`` (share right, and cited exactly, of each kind, with 95 % intervals) and
-    ``transcripts.md`` (ten, drawn with a fixed seed).
+    Writes ``metrics.json`` (share right, and cited exactly, of each kind, with 95 % intervals; what
+    has no ``gold`` counts for citations alone) and ``transcripts.md`` (ten, drawn with a fixed
+    seed).
     """
     model = generator.load(str(folder), print, quantize="none")
     sampling = Sampling(max_new_tokens=72)
@@ -78,7 +80,8 @@ def evaluate(folder: Path, held_out: list[Conversation], out: Path) -> dict[str,
         pictures = [load_picture(file) for file in one.images]
         answer = "".join(model.stream(prompt, pictures, sampling)).strip()
         wanted = one.messages[-1]["content"]
-        right[one.kind].append(is_right(answer, one.gold))
+        if one.gold:
+            right[one.kind].append(is_right(answer, one.gold))
         cited[one.kind].append(_numbers(answer) == _numbers(wanted))
         said.append((one, answer))
     metrics = {
@@ -98,8 +101,8 @@ def is_right(answer: str, gold: str) -> bool:
         return is_refusal(gold) == is_refusal(answer)
     if gold.lower() in ("yes", "no"):
         return answer.lower().startswith(gold.lower())
-    words = re.sub(r"\W+", " ", answer.lower() if not gold.startswith("[") else answer)
-    return f" {re.sub(r'[^a-z0-9]+', ' ', gold.lower()).strip()} " in f" {words} "
+    said, wanted = (" ".join(re.findall(r"\w+", text.lower())) for text in (answer, gold))
+    return f" {wanted} " in f" {said} "
 
 
 def _numbers(answer: str) -> set[int]:
@@ -131,14 +134,29 @@ def _quoted(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def package(vision: Path, trained: Path, metrics: dict[str, Any], out: Path) -> None:
+def package(
+    vision: Path, trained: Path, metrics: dict[str, Any], listed: Path, out: Path
+) -> dict[str, Any]:
     """What ships of a pocket model: tower, connector, LoRA, and a ``pocket.json`` that is true of
-    them. The base models stay those that the ``pocket.json`` of today names."""
-    facts = pocket.recipe()
+    them. The base models stay those that the ``pocket.json`` of today names.
+
+    Args:
+        vision: what the tower's training wrote.
+        trained: what stage 2 wrote.
+        metrics: what ``evaluate`` wrote.
+        listed: ``pictures.jsonl`` of all that it was trained on.
+        out: a folder that is not there yet.
+
+    Raises:
+        UsageError: it is there.
+    """
+    if out.exists():
+        raise UsageError(f"{out} is there already", "Choose another --out.")
     shutil.copytree(vision / "vision", out / "vision")
     shutil.copy(vision / "preprocessor_config.json", out)
     shutil.copytree(trained / LORA, out / LORA)
     shutil.copy(trained / CONNECTOR, out)
+    facts = pocket.recipe()
     files = {
         "image_encoder": "vision/model.safetensors",
         "lora": "lora/adapter_model.safetensors",
@@ -146,5 +164,17 @@ def package(vision: Path, trained: Path, metrics: dict[str, Any], out: Path) -> 
     }
     for name, file in files.items():
         facts[name]["sha256"] = sha256_of_file(out / file)
-    facts["metrics"] = metrics
+    facts |= {"version": facts["version"] + 1, "metrics": metrics, "training_data": _data(listed)}
     (out / "pocket.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), "utf-8")
+    return facts
+
+
+def _data(listed: Path) -> dict[str, Any]:
+    rows = [json.loads(line) for line in listed.read_text("utf-8").splitlines()]
+    many = Counter(row["source"] for row in rows)
+    about = {row["source"]: row for row in rows}
+    images = {s: {"images": n, "licences": [about[s]["licence"]]} for s, n in many.items()}
+    credits = [f"{s}: {about[s]['author']} ({about[s]['licence']})" for s in sorted(many)]
+    texts = {"invented facts": "made by scripts/pocket/instructions.py"}
+    captions = "the names of the icons"
+    return {"images": images, "captions": captions, "attribution": credits, "text": texts}

@@ -20,7 +20,8 @@ from ragvis.prompts import GROUNDED_SYSTEM, NOT_FOUND, POCKET_CHAT_SYSTEM, label
 Picture = tuple[str, str]  # file, caption
 Row = dict[str, Any]
 
-_LEAST = 4  # things, of which up to three are told apart
+_MOST = 3  # things that are told apart
+_TRIES = 100  # before it is taken that there are not so many
 _FIRST = "Ada Boris Clara Dmitri Elif Farid Greta Hugo Ines Jonas Kaja Lena Milo Nadia".split()
 _LAST = "Abel Brandt Costa Dvorak Eriksen Ferro Gruber Haas Ivanov Jansen Keller Lund".split()
 _SYLLABLES = "va ri tol men ka shi bor nu lex dra pim sol tek wen zu fal".split()
@@ -76,10 +77,12 @@ class Maker:
     """
 
     def __init__(self, pictures: list[Picture], seed: int) -> None:
-        if len({name for _, name in pictures}) < _LEAST:
-            raise UsageError(f"pictures of {_LEAST} different things are needed, at least")
         self._pictures = pictures
+        self._by_name: dict[str, list[str]] = {}
+        for file, name in pictures:
+            self._by_name.setdefault(name, []).append(file)
         self._chance = random.Random(seed)
+        self._some(_MOST)  # said now, and not in the middle
 
     def caption(self) -> Row:
         """Stage 1: what a picture shows."""
@@ -139,7 +142,9 @@ class Maker:
         thing, facts, _ = self._chance.choice(cards)
         missing = [what for what in _FACTS if what not in facts]
         if self._chance.random() < 0.5:
-            return self._grounded("unanswerable", [], cards, self._ask(missing[0], thing))
+            return self._grounded(
+                "unanswerable", [], cards, self._ask(self._chance.choice(missing), thing)
+            )
         what = self._chance.choice(list(facts))
         return self._grounded("unanswerable", [], cards, self._ask(what, self._thing()))
 
@@ -190,7 +195,7 @@ class Maker:
         facts = {what: self._value(what) for what in chosen}
         said = [self._chance.choice(_FACTS[w][0]).format(e=thing, v=v) for w, v in facts.items()]
         text = " ".join(said)
-        named = f"the {thing}" in text.lower()
+        named = thing in text
         return thing, facts, text if named else f"{thing.capitalize()}: {text}"
 
     def _ask(self, what: str, thing: str) -> str:
@@ -219,10 +224,19 @@ class Maker:
         return f"{self._chance.choice(_SYLLABLES)}-{self._chance.randrange(100)}.{ending}"
 
     def _some(self, n: int) -> list[Picture]:
-        """Pictures of different things."""
-        some = self._chance.sample(self._pictures, min(len(self._pictures), 8 * n))
-        by_name = {name: (file, name) for file, name in some}
-        return list(by_name.values())[:n]
+        """Pictures of so many things whose names have no word in common."""
+        for _ in range(_TRIES):
+            taken = self._apart(self._chance.sample(list(self._by_name), len(self._by_name)), n)
+            if len(taken) == n:
+                return [(self._chance.choice(self._by_name[name]), name) for name in taken]
+        raise UsageError(f"there are no pictures of {n} things that have no word in common")
+
+    def _apart(self, names: list[str], n: int) -> list[str]:
+        taken: list[str] = []
+        for name in names:  # "no cat" would be untrue of a black cat
+            if len(taken) < n and not any(set(name.split()) & set(t.split()) for t in taken):
+                taken.append(name)
+        return taken
 
 
 Card = tuple[str, dict[str, str], str]  # a thing, its facts by attribute, the passage

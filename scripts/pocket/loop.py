@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from ragvis.errors import UsageError
+
 _STATE = "state.pt"
 LOG = "log.jsonl"
 
@@ -50,6 +52,7 @@ def train(
     plan: Plan,
     folder: Path,
     tell: Callable[[str], None] = print,
+    of: str = "",
 ) -> list[float]:
     """Minimise a loss.
 
@@ -62,14 +65,18 @@ def train(
         plan: how long and how fast.
         folder: for the log and the checkpoint.
         tell: takes one-line notices.
+        of: tells a run from another one that learns from other data, or began otherwise.
 
     Returns:
         The loss of every step of this run.
+
+    Raises:
+        UsageError: the folder holds a checkpoint of another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     learned = list(parameters)
     optimizer = torch.optim.AdamW(learned, plan.rate, betas=(0.9, 0.98), weight_decay=plan.decay)
-    begun = _resume(folder / _STATE, learned, optimizer)
+    begun = _resume(folder / _STATE, learned, optimizer, of)
     losses: list[float] = []
     saved = told = time.monotonic()
     for step in range(begun, plan.steps):
@@ -81,7 +88,7 @@ def train(
             tell(f"{folder.name}: step {step + 1} of {plan.steps}, loss {losses[-1]:.3f}")
         if now - saved >= plan.every or last:
             saved = now
-            _save(folder / _STATE, step + 1, learned, optimizer)
+            _save(folder / _STATE, {"step": step + 1, "of": of}, learned, optimizer)
             _note(folder / LOG, step + 1, losses[-1])
     return losses
 
@@ -105,18 +112,26 @@ def _step(
 
 
 def _save(
-    file: Path, step: int, learned: list[torch.nn.Parameter], optimizer: torch.optim.Optimizer
+    file: Path,
+    about: dict[str, Any],
+    learned: list[torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
 ) -> None:
     part = file.with_suffix(".part")
-    state = {"step": step, "learned": [p.detach().cpu() for p in learned]}
-    torch.save({**state, "optimizer": optimizer.state_dict()}, part)
+    state = {"learned": [p.detach().cpu() for p in learned], "optimizer": optimizer.state_dict()}
+    torch.save(about | state, part)
     os.replace(part, file)
 
 
-def _resume(file: Path, learned: list[torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> int:
+def _resume(
+    file: Path, learned: list[torch.nn.Parameter], optimizer: torch.optim.Optimizer, of: str
+) -> int:
     if not file.is_file():
         return 0
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    shapes = [p.shape for p in learned]
+    if state["of"] != of or [p.shape for p in state["learned"]] != shapes:
+        raise UsageError(f"{file.parent} holds another run", "Choose another --out, or remove it.")
     with torch.no_grad():
         for own, known in zip(learned, state["learned"], strict=True):
             own.copy_(known)

@@ -17,11 +17,11 @@ from transformers import (
     SiglipVisionModel,
 )
 from transformers.models.clip import CLIPImageProcessorPil
+from transformers.models.siglip import SiglipImageProcessorPil
 
-from ragvis._quiet import quiet
 from ragvis.conversation import IMAGE_TOKEN
 from ragvis.errors import UsageError
-from ragvis.models import pocket
+from ragvis.models import hub, pocket
 
 SMOLLM2 = "smollm2"  # the one that pocket is made of, from its pinned wheel
 _TOWERS = {"clip": CLIPVisionModel, "siglip": SiglipVisionModel}
@@ -39,10 +39,12 @@ def assemble(vision: str, language: str, template: str, out: Path, seed: int = 0
 
     Raises:
         UsageError: an image tower of another kind.
+        ModelUnavailable, ModelError: one of the two is not here, or cannot be loaded.
     """
     torch.manual_seed(seed)
-    with quiet():
-        tower = _tower(vision)
+    with hub.explained("image tower", vision):
+        tower, shown = _tower(vision), _processor_of(vision, template)
+    with hub.explained("language model", language):
         model, tokenizer = _language_model(language)
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
     image = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
@@ -55,13 +57,18 @@ def assemble(vision: str, language: str, template: str, out: Path, seed: int = 0
     whole.generation_config.eos_token_id = tokenizer.eos_token_id
     whole.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    if template == "pocket":
-        _processor_of(vision).save_pretrained(out)
+    if shown is not None:
+        shown.save_pretrained(out)
+
+
+def _kind(vision: str) -> str:
+    config = AutoConfig.from_pretrained(vision)
+    model_type = str(getattr(config, "vision_config", config).model_type)
+    return model_type.removesuffix("_vision_model")
 
 
 def _tower(vision: str) -> Any:
-    config = AutoConfig.from_pretrained(vision)
-    kind = getattr(config, "vision_config", config).model_type.removesuffix("_vision_model")
+    kind = _kind(vision)
     if kind not in _TOWERS:
         known = ", ".join(_TOWERS)
         raise UsageError(f"{vision} is a {kind!r}, no image tower of a LLaVA", f"One of: {known}.")
@@ -86,10 +93,15 @@ def _config(tower: Any, model: Any, image: int, template: str) -> LlavaConfig:
     )
 
 
-def _processor_of(vision: str) -> Any:
+def _processor_of(vision: str, template: str) -> Any:
+    """How the tower is shown pictures; None where LLaVA has a way of its own, padded squares."""
+    if _kind(vision) == "siglip":
+        return SiglipImageProcessorPil.from_pretrained(vision)
+    if template != "pocket":
+        return None
     folder = Path(vision)
-    beside = folder if (folder / "preprocessor_config.json").is_file() else folder.parent
-    return CLIPImageProcessorPil.from_pretrained(beside)
+    beside = folder.is_dir() and not (folder / "preprocessor_config.json").is_file()
+    return CLIPImageProcessorPil.from_pretrained(folder.parent if beside else vision)
 
 
 def _language_model(language: str) -> tuple[Any, Any]:

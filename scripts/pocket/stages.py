@@ -1,12 +1,13 @@
 """LLaVA's two stages: the connector alone on captions, then connector and LoRA on conversations.
 
 Liu et al., Visual Instruction Tuning (2023) and Improved Baselines with Visual Instruction Tuning
-(2023). Rates are theirs: 1e-3 for the first stage, 2e-4 (LoRA) for the second, 2e-5 for its
-connector there.
+(2023). Rates are theirs, 1e-3 for the first stage and 2e-4 for the second, but for the connector's
+in the second, which here is the LoRA's.
 """
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -54,6 +55,7 @@ class Trainee:
     """A LLaVA checkpoint in training."""
 
     def __init__(self, folder: Path) -> None:
+        torch.manual_seed(0)  # of the LoRA that may be added
         checkpoint = find(str(folder), print)
         if checkpoint.config.model_type != "llava":
             hint = "Tiles of NeXT and OneVision are not trained here."
@@ -128,7 +130,9 @@ def stage_1(folder: Path, data: Data, plan: Plan, out: Path) -> list[float]:
     trainee.connector.requires_grad_(True)
     batches = Batches(trainee.encoded(data), data.budget)
     learned = list(trainee.connector.parameters())
-    losses = train(learned, lambda step: trainee.loss(batches.at(step)), plan, out)
+    losses = train(
+        learned, lambda step: trainee.loss(batches.at(step)), plan, out, of=batches.digest(folder)
+    )
     _write(trainee.connector.state_dict(), out / CONNECTOR)
     return losses
 
@@ -142,7 +146,8 @@ def stage_2(
     trainee.connector.requires_grad_(True)
     learned = [*trainee.connector.parameters(), *trainee.add_lora(rank)]
     batches = Batches(trainee.encoded(data), data.budget)
-    losses = train(learned, lambda step: trainee.loss(batches.at(step)), plan, out)
+    of = batches.digest(folder, connector, rank)
+    losses = train(learned, lambda step: trainee.loss(batches.at(step)), plan, out, of=of)
     _write(trainee.connector.state_dict(), out / CONNECTOR)
     _write_lora(trainee.model.model.language_model, out / LORA)
     return losses
@@ -166,6 +171,13 @@ class Batches:
             self._epoch += 1
             self._made = self._make(random.Random(self._epoch))
         return [self._examples[i] for i in self._made[step - self._start]]
+
+    def digest(self, *more: object) -> str:
+        """What tells one run's data from another's, with what else it began from."""
+        told = hashlib.sha256(repr((self._budget, *map(str, more))).encode())
+        for one in self._examples:
+            told.update(repr((one.ids, [str(file) for file in one.images])).encode())
+        return told.hexdigest()
 
     def _restart(self) -> None:
         self._epoch, self._start = 0, 0

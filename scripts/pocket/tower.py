@@ -100,15 +100,17 @@ def train_tower(
 ) -> Trained:
     """Train a tower on the "train" pictures of a list; write it as transformers does."""
     texts = encoder.load(text_encoder, print)
-    known = Captioned.read(listed, "train")
+    known, held = Captioned.read(listed, "train"), Captioned.read(listed, "test")
     names = sorted(set(known.captions))
     vectors = torch.from_numpy(texts.encode_texts(names))  # (m, dim), unit rows
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(0)
     model = CLIPVisionModelWithProjection(shape.config(vectors.shape[1])).to(device)
     lesson = Lesson(model, known.pixels(shape.side), _rows(known.captions, names), vectors, batch)
-    losses = train([*model.parameters(), lesson.scale], lesson.loss, plan, out)
+    of = f"{listed} {len(known.files)} {text_encoder} {batch}"
+    learned = [*model.parameters(), lesson.scale]
+    losses = train(learned, lesson.loss, plan, out, of=of)
     _write(model, shape, out)
-    held = Captioned.read(listed, "test")
     return Trained(losses, recall(model.eval(), held, texts, shape.side))
 
 
