@@ -79,7 +79,7 @@ def run(work: Path, steps: int = 40) -> Outcome:
 def _pictures(work: Path) -> Path:
     """A pack in Iconify's form, drawn as the real ones are."""
     icons = {
-        f"{colour}{name}": {"body": body.format(colour)}
+        f"{name}{colour}": {"body": body.format(colour)}
         for colour, (name, body) in itertools.product(_COLOURS, _SHAPES.items())
     }
     work.mkdir(parents=True, exist_ok=True)
