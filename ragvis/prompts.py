@@ -91,4 +91,6 @@ def labelled(kind: str, name: str, page: int | None = None) -> str:
 
 def is_refusal(text: str) -> bool:
     """Whether an answer says that it found none."""
-    return text.strip(" .").lower() in {said.strip(" .").lower() for said in (NOT_FOUND, NOT_SEEN)}
+    return text.strip(" .\n").lower() in {
+        said.strip(" .").lower() for said in (NOT_FOUND, NOT_SEEN)
+    }

@@ -276,3 +276,22 @@ def test_another_revision_takes_the_place_of_the_last(tmp_path: Path) -> None:
     assert file.counts() == {"m": 1} and file.get("one", "key") is None
     found = file.get("two", "key")
     assert found is not None and np.array_equal(found, rows)
+
+
+def test_damage_that_a_writer_meets_is_mended(tmp_path: Path, pocket_folder: Any) -> None:
+    files = tmp_path / "files"
+    shutil.copytree(DEMO, files)
+    folder = tmp_path / "index"
+    options = ["-i", folder, "--encoder", "pocket", "--features", "-m", "pocket"]
+    assert run_command_line("index", files, *options).exit_code == 0
+    file = folder / FEATURES
+    data = bytearray(file.read_bytes())
+    for place in range(300_000, len(data), 50_000):
+        data[place] ^= 1
+    file.write_bytes(data)
+    for gone in (files / "images").glob("animal-*"):
+        gone.unlink()
+    mended = run_command_line("index", files, *options)
+    assert mended.exit_code == 0, mended.stderr
+    assert "36 pictures stored" in mended.stdout
+    assert run_command_line("status", "-i", folder, "--verify").exit_code == 0

@@ -74,17 +74,25 @@ def store_features(index: Index, tower: PictureTower, on_picture: OnPicture) -> 
     """
     tower.use(index.encoder)
     with writer_lock(index.path):
-        file = FeatureFile(index.path)
-        file.prepare(tower.revision, tower.name)
-        items = index.items(index.matching("image", EVERY).tolist()).values()
-        dropped = file.keep_only(tower.revision, {item.content for item in items})
-        known = file.contents(tower.revision)
-        new = {item.content: item for item in items if item.content not in known}
-        bad: dict[str, str] = {}
-        stored = 0
-        for some in _in_groups(_encoded(tower, list(new.values()), bad, on_picture)):
-            file.add(tower.revision, some)
-            stored += len(some)
+        try:
+            return _store(index, tower, on_picture)
+        except IndexDamaged:  # of the catalog, and then it says so again; or of what is stored
+            FeatureFile(index.path).mark_damaged()
+            return _store(index, tower, on_picture)
+
+
+def _store(index: Index, tower: PictureTower, on_picture: OnPicture) -> FeatureReport:
+    file = FeatureFile(index.path)
+    file.prepare(tower.revision, tower.name)
+    items = index.items(index.matching("image", EVERY).tolist()).values()
+    dropped = file.keep_only(tower.revision, {item.content for item in items})
+    known = file.contents(tower.revision)
+    new = {item.content: item for item in items if item.content not in known}
+    bad: dict[str, str] = {}
+    stored = 0
+    for some in _in_groups(_encoded(tower, list(new.values()), bad, on_picture)):
+        file.add(tower.revision, some)
+        stored += len(some)
     return FeatureReport(tower.name, stored, len(known), dropped, bad)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ragvis.errors import RagvisError
+from ragvis.errors import RagvisError, UsageError
 from ragvis.models import pocket
 from scripts.pocket import conversations, finish, instructions, parts, pictures
 from scripts.pocket import smoke as smoke_run
@@ -54,6 +54,9 @@ def recipe() -> None:
 def build_pictures(work: Path, only: tuple[str, ...], side: int) -> None:
     """Fetch the icon packs of sources.toml with npm, and draw and list what they hold."""
     wanted = [pack for pack in pictures.packs() if not only or pack.name in only]
+    if not wanted:
+        known = ", ".join(pack.name for pack in pictures.packs())
+        raise UsageError("no such pack", f"Known: {known}.")
     fetched = [(pack, pictures.fetch(pack, work / "packs")) for pack in wanted]
     click.echo(f"{pictures.build(fetched, work / 'pictures', side)} pictures")
 

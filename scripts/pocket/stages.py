@@ -11,7 +11,7 @@ import hashlib
 import random
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ class Trainee:
         ]
         kept = [one for one in found if one is not None]
         if not kept:
-            raise UsageError("there is no conversation short enough to learn from")
+            raise UsageError("no conversation to learn from", "All are too long, or there is none.")
         print(f"{len(kept)} conversations; {len(found) - len(kept)} were too long")
         return kept
 
@@ -128,7 +128,9 @@ def stage_1(folder: Path, data: Data, plan: Plan, out: Path) -> list[float]:
     """Learn the connector; all else stays as it is. Writes ``connector.safetensors``."""
     trainee = Trainee(folder)
     trainee.connector.requires_grad_(True)
-    batches = Batches(trainee.encoded(data), data.budget)
+    # From words alone a connector learns nothing
+    pictured = replace(data, examples=[one for one in data.examples if one.images])
+    batches = Batches(trainee.encoded(pictured), data.budget)
     learned = list(trainee.connector.parameters())
     losses = train(
         learned, lambda step: trainee.loss(batches.at(step)), plan, out, of=batches.digest(folder)
