@@ -38,9 +38,8 @@ def command(verify: bool, index: Path, as_json: bool) -> int:
     if verify and not problems:
         click.echo("verified    every page and checksum")
     for problem in problems:
-        click.echo(
-            f"damaged     {shown(problem)} (`ragvis index`, with --features if that wrote it, writes it anew)"
-        )
+        mended_by = "`ragvis index`, with --features if that wrote it, writes it anew"
+        click.echo(f"damaged     {shown(problem)} ({mended_by})")
     if status.errors:
         click.echo(f"not read    {status.bad_files}")
         for path, reason in status.errors.items():
