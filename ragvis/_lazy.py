@@ -14,6 +14,7 @@ _EXTRA_OF = {
     "sentence_transformers": "pip install 'ragvis[text]'",
     "openai": "pip install 'ragvis[openai]'",
     "haystack": "pip install 'ragvis[haystack]'",
+    "resvg_py": "pip install 'ragvis[train]'",
 }
 
 

@@ -64,6 +64,12 @@ class Template:
     stop: tuple[str, ...] = ()  # strings that end an answer beside the tokenizer's EOS
 
     @property
+    def is_whole(self) -> bool:
+        """Whether its prompts spell their first token out, as SmolLM2's and Qwen's do; Llama's
+        tokenizer adds it."""
+        return self.style == "chatml"
+
+    @property
     def markers(self) -> tuple[str, ...]:
         """Strings that open or close a turn; text from outside must not contain them."""
         if self.style == "llama_2":

@@ -16,6 +16,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from test_composer import make_hit
+from test_remote import SAID, STOP, chunk, serving
 
 import ragvis
 from ragvis.assistant.history import leans_on_what_was_said
@@ -251,3 +252,26 @@ def test_a_rewritten_question_says_what_was_said(written: str, is_one: bool) -> 
 )
 def test_a_refusal_is_told_in_words_for_a_picture(pieces: list[str], said: str) -> None:
     assert "".join(_ungrounded(iter(pieces))) == said
+
+
+def test_a_follow_up_is_rewritten_for_the_search(demo_index: Path) -> None:
+    first, second = "What is the capital of Japan?", "And what is its population?"
+    alone = "Question: What is the population of Japan?"
+    with (
+        serving(
+            SAID, [chunk(alone), STOP], SAID, [chunk("Something else altogether."), STOP], SAID
+        ) as server,
+        ragvis.Index.open(demo_index) as index,
+    ):
+        chat = ragvis.Assistant(ragvis.Retriever(index), server.name).chat()
+        chat.ask(first)
+        stream = chat.stream(second)
+        answer = stream.read()
+        assert stream.prepared.query == "What is the population of Japan?"
+        assert answer.question == second and answer.timing_s["rewrite"] > 0
+        *before, last = server.asked[1]["messages"]
+        assert [m["role"] for m in before] == ["system", "user", "assistant"]
+        assert first in last["content"] and last["content"].endswith(second)
+        stray = chat.stream(second)
+        assert stray.prepared.query == f"{first} {second}"
+        assert stray.prepared.timing["rewrite"] > 0

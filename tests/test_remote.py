@@ -384,26 +384,3 @@ def test_a_chat_about_a_picture_with_a_server(pocket_served: str) -> None:
     chat = ragvis.VisionChat(pocket_served)
     assert chat.start(FLAG, "What is this?") and chat.reply("Why?")
     assert [turn.role for turn in chat.transcript] == ["user", "assistant"] * 2
-
-
-def test_a_follow_up_is_rewritten_for_the_search(demo_index: Path) -> None:
-    first, second = "What is the capital of Japan?", "And what is its population?"
-    alone = "Question: What is the population of Japan?"
-    with (
-        serving(
-            SAID, [chunk(alone), STOP], SAID, [chunk("Something else altogether."), STOP], SAID
-        ) as server,
-        ragvis.Index.open(demo_index) as index,
-    ):
-        chat = ragvis.Assistant(ragvis.Retriever(index), server.name).chat()
-        chat.ask(first)
-        stream = chat.stream(second)
-        answer = stream.read()
-        assert stream.prepared.query == "What is the population of Japan?"
-        assert answer.question == second and answer.timing_s["rewrite"] > 0
-        *before, last = server.asked[1]["messages"]
-        assert [m["role"] for m in before] == ["system", "user", "assistant"]
-        assert first in last["content"] and last["content"].endswith(second)
-        stray = chat.stream(second)
-        assert stray.prepared.query == f"{first} {second}"
-        assert stray.prepared.timing["rewrite"] > 0

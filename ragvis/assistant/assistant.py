@@ -97,8 +97,10 @@ class Assistant:
             PromptTooLong: the question does not fit the model.
             ModelError: the model cannot be loaded or fails.
         """
-        options = AskOptions(k, sampling or Sampling(), verify, pictures)
-        return AnswerStream(self, question, images, options, History()).read()
+        stream = self.stream(
+            question, images, k=k, sampling=sampling, verify=verify, pictures=pictures
+        )
+        return stream.read()
 
     def stream(
         self,

@@ -71,9 +71,8 @@ class LlavaGenerator:
         self._image_token = int(processor.image_token_id)
         self._features = PictureFeatures(model)
         self._last = LastPrompt()
-        # SmolLM2's and Qwen's prompts spell their first token out; Llama's tokenizer adds it.
         template = conversation.find_template(family.template)
-        self._add_special = template.style != "chatml"
+        self._add_special = not template.is_whole
         # A stop string that is a token ends an answer as one: transformers goes through the whole
         # vocabulary, half a second or more, in every call that is given strings to stop at.
         tokens = self._tokenizer.get_added_vocab()

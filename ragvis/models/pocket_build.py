@@ -110,20 +110,26 @@ def write_model(gguf: Path, weights: Path, facts: dict[str, Any], out: Path) -> 
 
 def _language_model(gguf: Path, lora: Path, llava: dict[str, Any]) -> tuple[Any, Any]:
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    tokenizer = AutoTokenizer.from_pretrained(**source)
+    language, tokenizer = read_gguf(gguf)
     tokenizer.add_special_tokens({"additional_special_tokens": [llava["image_token"]]})
-    language = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     language = PeftModel.from_pretrained(language, str(lora)).merge_and_unload()
     language.resize_token_embeddings(llava["image_token_id"] + 1, mean_resizing=False)
     with torch.no_grad():  # this row is never read: picture features take its place
         language.get_input_embeddings().weight[llava["image_token_id"]] = 0
     language.config.vocab_size = llava["image_token_id"] + 1
-    if hasattr(language.config, "quantization_config"):
-        del language.config.quantization_config
     return tokenizer, language
+
+
+def read_gguf(gguf: Path) -> tuple[Any, Any]:
+    """A causal language model in fp32, and its tokenizer, out of a GGUF file."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    return model, AutoTokenizer.from_pretrained(**source)
 
 
 def _fill(model: Any, language: Any, weights: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -22,11 +23,25 @@ CARD = "MODEL_CARD.md"
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 steps = click.option("--steps", type=click.IntRange(1), required=True, help="Updates.")
-budget = click.option("--budget", default=8192, show_default=True, help="Tokens of a batch.")
 images = click.option("--images", type=FOLDER, help="Folder of the pictures, if not the data's.")
 template = click.option(
     "--template", default="pocket", show_default=True, help="What the prompts are written in."
 )
+
+
+def stage_options(function: Callable[..., None]) -> Callable[..., None]:
+    """What both stages of LLaVA take."""
+    for option in (
+        template,
+        steps,
+        click.option("--budget", default=8192, show_default=True, help="Tokens of a batch."),
+        images,
+        click.option("--out", type=FOLDER, required=True),
+        click.option("--data", type=FILE, required=True, help="LLaVA's conversation JSON."),
+        click.option("--base", type=FOLDER, required=True, help="What `assemble` wrote."),
+    ):
+        function = option(function)
+    return function
 
 
 @click.group()
@@ -100,14 +115,8 @@ def write_instructions(
 
 
 @recipe.command("stage1")
-@click.option("--base", type=FOLDER, required=True, help="What `assemble` wrote.")
-@click.option("--data", type=FILE, required=True, help="LLaVA's conversation JSON.")
-@click.option("--out", type=FOLDER, required=True)
+@stage_options
 @click.option("--rate", default=1e-3, show_default=True)
-@images
-@budget
-@steps
-@template
 def first(
     base: Path,
     data: Path,
@@ -124,16 +133,10 @@ def first(
 
 
 @recipe.command("stage2")
-@click.option("--base", type=FOLDER, required=True, help="What `assemble` wrote.")
-@click.option("--data", type=FILE, required=True, help="LLaVA's conversation JSON.")
+@stage_options
 @click.option("--connector", type=FILE, required=True, help=f"{CONNECTOR} of stage 1.")
-@click.option("--out", type=FOLDER, required=True)
 @click.option("--rate", default=2e-4, show_default=True)
 @click.option("--rank", default=16, show_default=True, help="Of the LoRA.")
-@images
-@budget
-@steps
-@template
 def second(
     base: Path,
     data: Path,

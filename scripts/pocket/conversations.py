@@ -129,8 +129,8 @@ def encode(
         longest: tokens.
     """
     text, spans = written(one, template)
-    chatml = find_template(template).style == "chatml"
-    found = tokenizer(text, add_special_tokens=not chatml, return_offsets_mapping=True)
+    whole = find_template(template).is_whole
+    found = tokenizer(text, add_special_tokens=not whole, return_offsets_mapping=True)
     image = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     ids: list[int] = []
     labels: list[int] = []

@@ -27,6 +27,7 @@ from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
 from ragvis.models import pocket
 from ragvis.prompts import is_refusal
+from scripts.pocket import pictures
 from scripts.pocket.conversations import Conversation
 from scripts.pocket.stages import CONNECTOR, LORA
 
@@ -77,8 +78,8 @@ def evaluate(folder: Path, held_out: list[Conversation], out: Path) -> dict[str,
             [*one.messages[:-1], {"role": "assistant", "content": None}],
             one.system,
         )
-        pictures = [load_picture(file) for file in one.images]
-        answer = "".join(model.stream(prompt, pictures, sampling)).strip()
+        shown = [load_picture(file) for file in one.images]
+        answer = "".join(model.stream(prompt, shown, sampling)).strip()
         wanted = one.messages[-1]["content"]
         if one.gold:
             right[one.kind].append(is_right(answer, one.gold))
@@ -170,11 +171,11 @@ def package(
 
 
 def _data(listed: Path) -> dict[str, Any]:
-    rows = [json.loads(line) for line in listed.read_text("utf-8").splitlines()]
-    many = Counter(row["source"] for row in rows)
-    about = {row["source"]: row for row in rows}
-    images = {s: {"images": n, "licences": [about[s]["licence"]]} for s, n in many.items()}
-    credits = [f"{s}: {about[s]['author']} ({about[s]['licence']})" for s in sorted(many)]
+    rows = pictures.read(listed)
+    many = Counter(row.source for row in rows)
+    about = {row.source: row for row in rows}
+    images = {s: {"images": n, "licences": [about[s].licence]} for s, n in many.items()}
+    credits = [f"{s}: {about[s].author} ({about[s].licence})" for s in sorted(many)]
     texts = {"invented facts": "made by scripts/pocket/instructions.py"}
     captions = "the names of the icons"
     return {"images": images, "captions": captions, "attribution": credits, "text": texts}

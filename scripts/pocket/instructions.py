@@ -16,6 +16,7 @@ from typing import Any
 from ragvis.conversation import IMAGE_TOKEN
 from ragvis.errors import UsageError
 from ragvis.prompts import GROUNDED_SYSTEM, NOT_FOUND, POCKET_CHAT_SYSTEM, labelled
+from scripts.pocket import pictures
 
 Picture = tuple[str, str]  # file, caption
 Row = dict[str, Any]
@@ -256,9 +257,8 @@ def article(name: str) -> str:
 
 def make(listed: Path, split: str, captions: int, turns: int, out: Path, seed: int) -> None:
     """Write ``captions.json`` (stage 1) and ``conversations.json`` (stage 2)."""
-    rows = [json.loads(line) for line in listed.read_text("utf-8").splitlines()]
-    pictures = [(row["image"], row["caption"]) for row in rows if row["split"] == split]
-    maker = Maker(pictures, seed)
+    shown = [(row.image, row.caption) for row in pictures.read(listed) if row.split == split]
+    maker = Maker(shown, seed)
     chance = random.Random(seed)
     kinds = chance.choices(list(MIX), list(MIX.values()), k=turns)
     out.mkdir(parents=True, exist_ok=True)

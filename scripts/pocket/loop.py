@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ragvis._files import replace
 from ragvis.errors import UsageError
 
 _STATE = "state.pt"
@@ -120,7 +120,7 @@ def _save(
     part = file.with_suffix(".part")
     state = {"learned": [p.detach().cpu() for p in learned], "optimizer": optimizer.state_dict()}
     torch.save(about | state, part)
-    os.replace(part, file)
+    replace(part, file)
 
 
 def _resume(

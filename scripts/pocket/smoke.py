@@ -93,7 +93,7 @@ def _pictures(work: Path) -> Path:
 def _language_model(folder: Path, taught: Sequence[Conversation], steps: int) -> Path:
     """A language model that has read the conversations' texts, without a picture."""
     texts = [conversations.written(one, "pocket")[0] for one in taught]
-    tokenizer = _tokenizer(texts)
+    tokenizer = byte_tokenizer(texts, 1000)
     torch.manual_seed(0)
     model = LlamaForCausalLM(_shape(tokenizer)).train()
     ids = [torch.tensor(tokenizer(text).input_ids[:_LONGEST]) for text in texts]
@@ -111,12 +111,13 @@ def _language_model(folder: Path, taught: Sequence[Conversation], steps: int) ->
     return folder
 
 
-def _tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+def byte_tokenizer(texts: Sequence[str], tokens: int) -> PreTrainedTokenizerFast:
+    """Byte pairs of some texts, with the tokens that open and close a turn in ChatML."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=1000,
+        vocab_size=tokens,
         special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,

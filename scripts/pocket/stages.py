@@ -158,11 +158,12 @@ def stage_2(
 class Batches:
     """Examples of like length together, in an order that a step's number alone decides."""
 
+    _made: list[list[int]]  # batches of the epoch, as places among the examples
+
     def __init__(self, examples: Sequence[Encoded], budget: int) -> None:
         self._examples = examples
         self._budget = budget
-        self._epoch, self._start = 0, 0  # the epoch's number, and that of its first step
-        self._made = self._make(random.Random(0))
+        self._restart()
 
     def at(self, step: int) -> list[Encoded]:
         """The batch of a step."""
@@ -182,7 +183,7 @@ class Batches:
         return told.hexdigest()
 
     def _restart(self) -> None:
-        self._epoch, self._start = 0, 0
+        self._epoch, self._start = 0, 0  # the epoch's number, and that of its first step
         self._made = self._make(random.Random(0))
 
     def _make(self, chance: random.Random) -> list[list[int]]:

@@ -6,7 +6,6 @@ they are, and pictures learn to lie beside those of their captions.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from transformers.image_utils import PILImageResampling
 
 from ragvis import encoder
 from ragvis.errors import UsageError
+from scripts.pocket import pictures
 from scripts.pocket.loop import Plan, train
 
 # OpenAI CLIP's
@@ -66,14 +66,13 @@ class Captioned:
         """Those of one split.
 
         Raises:
-            UsageError: there are none.
+            UsageError: there are none, or it is no such list.
         """
-        rows = [json.loads(line) for line in listed.read_text("utf-8").splitlines()]
-        own = [row for row in rows if row["split"] == split]
+        own = [row for row in pictures.read(listed) if row.split == split]
         if not own:
             raise UsageError(f"{listed} lists no pictures of the split {split!r}")
-        files = tuple(listed.parent / row["image"] for row in own)
-        return cls(files, tuple(row["caption"] for row in own))
+        files = tuple(listed.parent / row.image for row in own)
+        return cls(files, tuple(row.caption for row in own))
 
     def pixels(self, side: int) -> torch.Tensor:
         """(n, 3, side, side) uint8, on white."""
