@@ -8,6 +8,11 @@ GROUNDED_SYSTEM = (
 )
 NOT_FOUND = "Not found in the sources."
 NOT_SEEN = "I cannot see that in the picture."  # the same, where there is a picture and no index
+# Before the first message of a chat about a picture; after VizWiz's "When the provided information
+# is insufficient, respond with 'Unanswerable'", which LLaVA-1.5 was trained with.
+SAY_WHAT_IS_SEEN = (
+    f"When I ask about something that the image does not show, reply exactly: {NOT_SEEN}"
+)
 REWRITE = (
     "A question follows on from this one: {} Write it again so that it can be understood by "
     "itself, and reply with that question alone. The question: {}"

@@ -14,7 +14,7 @@ from ragvis.errors import PromptTooLong, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
-from ragvis.prompts import NOT_FOUND, NOT_SEEN, is_refusal
+from ragvis.prompts import NOT_FOUND, NOT_SEEN, SAY_WHAT_IS_SEEN, is_refusal
 from ragvis.types import Hit, Tell, silent
 
 if TYPE_CHECKING:
@@ -38,13 +38,17 @@ class VisionChat:
         chat.reply("What is unique about it?")
 
     Pocket learned to refuse where there are numbered sources, and only there: it is asked with the
-    picture as its one source, without the turns before, and says what it cannot see in it.
+    picture as its one source, without the turns before, and says what it cannot see in it. Other
+    models are told to in words before the first message; the rest is the tutorial's conversation.
 
     Args:
         model: as for ``Assistant``.
         lora, quantize, template, engine: as for ``Assistant``.
         sampling: how answers are drawn unless a call says otherwise.
-        system: replaces the template's own system text.
+        system: replaces the template's own system text, and is obeyed wherever that leads: nothing
+            is said of refusing, as without ``refuse``.
+        refuse: have the model say so where it is asked for what the picture does not show. Without,
+            every prompt is the tutorial's to the letter.
         tell: takes one-line notices.
     """
 
@@ -58,12 +62,14 @@ class VisionChat:
         engine: str | None = None,
         sampling: Sampling | None = None,
         system: str | None = None,
+        refuse: bool = True,
         tell: Tell = silent,
     ) -> None:
         options = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
         self._model = LazyModel.of(model, tell, **options)
-        self._sampling = sampling or Sampling()
-        self._system = system
+        self.sampling = sampling or Sampling()
+        self.system = system
+        self.refuse = refuse and system is None
         self._pictures: list[tuple[Hit, Picture]] = []  # none, or the one
         self._turns: list[Turn] = []
         self.prompt = ""  # the last one, exactly
@@ -164,10 +170,9 @@ class VisionChat:
     def _say(self, prompt: str, sampling: Sampling | None) -> Iterator[str]:
         if not prompt.strip():
             raise UsageError("the message is empty")
-        sampling, picture = sampling or self._sampling, self.picture
+        sampling, picture = sampling or self.sampling, self.picture
         turns = [*self._turns, Turn("user", prompt)]
-        # A system text of the person's own is obeyed, wherever that leads
-        grounded = self._system is None and not self.generator.spec.refuses_bare
+        grounded = self.refuse and not self.generator.spec.refuses_bare
         text = self._grounded(prompt, sampling) if grounded else self._plain(turns, sampling)
         said: list[str] = []
         self.prompt = text
@@ -195,9 +200,12 @@ class VisionChat:
         messages: list[dict[str, Any]] = []
         for i, turn in enumerate(turns):
             text = neutral(turn.text, spec.markers, keep_lines=True)
-            messages.append({"role": turn.role, "content": image_first(text) if i == 0 else text})
+            messages.append({"role": turn.role, "content": text if i else self._opening(text)})
         messages.append({"role": "assistant", "content": None})
-        return render(spec.template, messages, self._system)
+        return render(spec.template, messages, self.system)
+
+    def _opening(self, text: str) -> str:
+        return image_first(f"{SAY_WHAT_IS_SEEN}\n\n{text}" if self.refuse else text)
 
     def _check_room(self, text: str, sampling: Sampling) -> None:
         spec = self.generator.spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,11 @@ _HELP = """  /image FILE|URL   a picture for the next question (with --image: be
 @click.command("chat")
 @click.option("--image", metavar="FILE|URL", help="Talk about this picture, without an index.")
 @click.option("--system", metavar="TEXT", help="With --image: replaces the model's system text.")
+@click.option(
+    "--refuse/--no-refuse",
+    default=True,
+    help="With --image: have it say so when asked for what the picture does not show (default).",
+)
 @click.option("--cot", is_flag=True, help="With --image: ask it to think step by step.")
 @click.option("-c", "--continue", "goes_on", is_flag=True, help="Go on with the last conversation.")
 @most_option
@@ -50,6 +56,7 @@ _HELP = """  /image FILE|URL   a picture for the next question (with --image: be
 def command(
     image: str | None,
     system: str | None,
+    refuse: bool,
     cot: bool,
     goes_on: bool,
     k: int | None,
@@ -72,6 +79,7 @@ def command(
       ragvis chat
       ragvis chat --image tiger.jpg -m llava-1.5-7b
     """
+    from ragvis.assistant import VisionChat
     from ragvis.assistant.prepared import AskOptions
     from ragvis.cli.talks import IndexTalk, PictureTalk
     from ragvis.index import Index
@@ -80,10 +88,14 @@ def command(
     if image is not None:
         if goes_on:
             raise UsageError("-c is for a conversation over the index", "Leave it out.")
-        _Session(PictureTalk(image, chosen, sampling, system, cot, not no_log)).run()
+        how = asdict(chosen)
+        chat = VisionChat(**how, sampling=sampling, system=system, refuse=refuse, tell=notice)
+        _Session(PictureTalk(image, chat, cot, not no_log)).run()
         return
-    if system is not None or cot:
-        raise UsageError("--system and --cot are for --image", "Over an index they have no part.")
+    if system is not None or cot or not refuse:
+        raise UsageError(
+            "--system, --no-refuse and --cot are for --image", "Over an index they have no part."
+        )
     with Index.open(index, notice) as opened:
         wanted = AskOptions(k, sampling, verify, shown_as)
         _Session(IndexTalk(opened, chosen, wanted, goes_on, not no_log)).run()
@@ -98,7 +110,7 @@ class _Session:
         self._talk = talk
         self._commands: dict[str, Callable[[str], None]] = {
             "/help": lambda _: click.echo(_HELP),
-            "/image": talk.image,
+            "/image": self._image,
             "/sources": self._sources,
             "/show": self._show,
             "/transcript": lambda _: click.echo(self._transcript("{}: {}")),
@@ -136,6 +148,11 @@ class _Session:
                 click.echo(shown(piece, keep_lines=True), nl=False)
         finally:
             click.echo()
+
+    def _image(self, name: str) -> None:
+        if not name:
+            raise UsageError("/image needs a picture", "For example: /image tiger.jpg")
+        self._talk.image(name)
 
     def _sources(self, _: str) -> None:
         for source in self._talk.sources:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from ragvis.assistant import VisionChat
 from ragvis.cli.ask import print_below, source_lines
 from ragvis.cli.conversation import Conversation, Journal
 from ragvis.cli.output import notice, preview, shown
@@ -19,10 +17,9 @@ from ragvis.logs import record_of, record_of_picture_chat
 from ragvis.media.source import load_picture
 
 if TYPE_CHECKING:
-    from ragvis.assistant import AnswerStream
+    from ragvis.assistant import AnswerStream, VisionChat
     from ragvis.assistant.prepared import AskOptions
     from ragvis.generator.choice import ModelChoice
-    from ragvis.generator.sampling import Sampling
     from ragvis.index import Index
     from ragvis.types import Source
 
@@ -100,18 +97,9 @@ class IndexTalk(Talk):
 class PictureTalk(Talk):
     """A conversation about a picture, with no index."""
 
-    def __init__(
-        self,
-        name: str,
-        chosen: ModelChoice,
-        sampling: Sampling,
-        system: str | None,
-        cot: bool,
-        logged: bool,
-    ) -> None:
-        self._chat = VisionChat(**asdict(chosen), sampling=sampling, system=system, tell=notice)
+    def __init__(self, name: str, chat: VisionChat, cot: bool, logged: bool) -> None:
+        self._chat = chat
         self._chat.resume(name)
-        self._asked = (sampling, system)
         self._cot = cot
         self._logged = logged
         self.about = f"about {shown(name)}"
@@ -131,7 +119,7 @@ class PictureTalk(Talk):
         notice(f"about {shown(name)}")
 
     def after(self) -> None:
-        self._journal.add(record_of_picture_chat(self._chat, *self._asked))
+        self._journal.add(record_of_picture_chat(self._chat))
         click.echo()
 
     def turns(self) -> list[tuple[str, str]]:

@@ -17,7 +17,6 @@ from ragvis.types import SCHEMA_VERSION, Hit, Source
 
 if TYPE_CHECKING:
     from ragvis.assistant import AnswerStream, VisionChat
-    from ragvis.generator.sampling import Sampling
 
 _PACKAGES = (
     "ragvis",
@@ -46,16 +45,15 @@ def record_of(stream: AnswerStream) -> dict[str, Any]:
     return _record(asked, answer.to_dict(), answer.prompt, _turn_to_dict(said))
 
 
-def record_of_picture_chat(
-    chat: VisionChat, sampling: Sampling, system: str | None
-) -> dict[str, Any]:
+def record_of_picture_chat(chat: VisionChat) -> dict[str, Any]:
     """A record of the last answer of a conversation about a picture."""
     question, said = chat.transcript[-2:]
     asked = {
         "question": question.text,
         "images": [chat.hit.file],
-        "sampling": asdict(sampling),
-        "system": system,
+        "sampling": asdict(chat.sampling),
+        "system": chat.system,
+        "refuse": chat.refuse,
         "model": asdict(chat.choice),
         "index": None,
     }

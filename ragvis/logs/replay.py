@@ -115,14 +115,15 @@ def _again(entry: Entry, earlier: Sequence[Entry], tell: Tell) -> dict[str, Any]
 def _again_about_picture(entry: Entry, earlier: Sequence[Entry], tell: Tell) -> dict[str, Any]:
     asked = entry.record["asked"]
     with sound(entry):
-        sampling, system = Sampling(**asked["sampling"]), asked["system"]
+        how = {"sampling": Sampling(**asked["sampling"]), "system": asked["system"]}
+        how["refuse"] = asked.get("refuse", True)  # older records have none
         picture = asked["images"][0]
-    chat = VisionChat(**asdict(choice_of(entry)), sampling=sampling, system=system, tell=tell)
+    chat = VisionChat(**asdict(choice_of(entry)), **how, tell=tell)
     said = [(one.record["asked"]["question"], one.record["answer"]["answer"]) for one in earlier]
     turns = [Turn(*turn) for q, a in said for turn in (("user", q), ("assistant", a))]
     chat.resume(picture, turns)
     chat.reply(asked["question"])
-    return record_of_picture_chat(chat, sampling, system)
+    return record_of_picture_chat(chat)
 
 
 def _first_difference(before: str, now: str) -> tuple[str, str]:
