@@ -16,6 +16,7 @@ import peft
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from test_composer import ATTACKS, make_hit
 
 from ragvis import conversation, generator
@@ -308,12 +309,45 @@ def test_a_lora_folder_is_merged(
         generator.load(both, print, lora="another")
     with pytest.raises(UsageError, match="no LoRA folder"):
         generator.load(f"pocket+{tmp_path}", print)
+    with pytest.raises(UsageError, match="after the"):
+        generator.load("pocket+", print)
     with torch.inference_mode():
         inputs = base.inputs("Hi", [])
         expected = adapted(**inputs).logits
         for model in (merged, plus):
             assert torch.allclose(model._model(**inputs).logits, expected, atol=1e-4)
         assert not torch.allclose(base._model(**inputs).logits, expected, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda file: file.unlink(), "holds no weights"),
+        (lambda file: save_file({}, file), "changes nothing|has no place"),
+        (lambda file: file.write_bytes(b"garbage"), "cannot be loaded"),
+        (
+            lambda file: _renamed(file, "layers.0", "layers.70"),
+            "layers.70.self_attn.* has no place",
+        ),
+        (lambda file: _renamed(file, "model", "module"), "module.* has no place"),
+    ],
+)
+def test_a_lora_that_is_broken_or_another_models_is_refused(
+    folder_of: Callable[[str], str], tmp_path: Path, harm: Callable[[Path], Any], said: str
+) -> None:
+    model = generator.load(folder_of("llava_1_5"), print)._model
+    shape = peft.LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False)
+    with quiet():
+        peft.get_peft_model(model, shape).save_pretrained(str(tmp_path))
+    harm(tmp_path / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match=said) as refused:
+        generator.load(folder_of("llava_1_5"), print, lora=str(tmp_path))
+    assert "LoRA" in str(refused.value) and "network" not in refused.value.hint
+
+
+def _renamed(file: Path, old: str, new: str) -> None:
+    state = {name.replace(old, new): part for name, part in load_file(file).items()}
+    save_file(state, file)
 
 
 def test_names_that_mean_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

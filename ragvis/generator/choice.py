@@ -83,6 +83,8 @@ def split_lora(name: str, lora: str | None) -> tuple[str, str | None]:
         return name, lora
     if lora is not None:
         raise UsageError(f"two LoRA folders: {adapter} and {lora}", "Give one.")
+    if not adapter:
+        raise UsageError(f"{name}: no LoRA folder after the +", "Name one, or leave the + out.")
     if not (Path(adapter) / "adapter_config.json").is_file():
         raise UsageError(f"{adapter} is no LoRA folder", "It holds no adapter_config.json.")
     return base, adapter

@@ -24,6 +24,7 @@ from ragvis.types import Tell
 
 QUANTIZATIONS = ("8bit", "4bit", "none")
 INT8, BITSANDBYTES = ENGINES = ("int8", "bitsandbytes")
+_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 # bitsandbytes would quantize the tower and the connector too; the official code keeps them.
 # Naming any module replaces the default list, so lm_head is named again.
 KEPT_WHOLE = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
@@ -96,24 +97,28 @@ def load_model(checkpoint: Checkpoint, quantization: str, engine: str) -> Any:
         options["quantization_config"] = _bitsandbytes(quantization, options["dtype"])
     model = AutoModelForImageTextToText.from_pretrained(checkpoint.where, **options)
     if checkpoint.lora is not None:
-        peft = require("peft")
-        model = peft.PeftModel.from_pretrained(model, checkpoint.lora)
-        _check_lora(model, checkpoint.lora)
-        model = model.merge_and_unload()
+        with hub.explained("LoRA", checkpoint.lora):
+            model = _merged(model, checkpoint.lora)
     return (int8.quantize(model, KEPT_WHOLE, device) if engine == INT8 else model).eval()
 
 
-def _check_lora(model: Any, lora: str) -> None:
-    """peft only warns of weights that find no place, and then merges nothing.
-
-    Raises:
-        ModelError: that is what happened.
+def _merged(model: Any, lora: str) -> Any:
+    """Raises:
+    ModelError: some of its weights find no place, of which peft only warns, or it has none.
     """
+    if not any((Path(lora) / name).is_file() for name in _ADAPTERS):
+        raise ModelError(f"the LoRA in {lora} holds no weights", f"It needs a {_ADAPTERS[0]}.")
+    adapted = require("peft").PeftModel.from_pretrained(model, lora)
+    again = adapted.load_adapter(lora, adapted.active_adapter)  # the first time it only warns
+    weights = dict(adapted.named_parameters())
     # The second factor of every pair begins as zeros
-    second = [p for name, p in model.named_parameters() if "lora_B" in name]
-    if not any(bool(p.any()) for p in second):
+    learned = {name for name, part in weights.items() if "lora_B" in name and part.any()}
+    stray = [*again.unexpected_keys, *learned.intersection(again.missing_keys)]
+    if stray or not learned:
         hint = "It has to be one of the whole LLaVA, with the names that transformers gives it."
-        raise ModelError(f"the LoRA in {lora} changes nothing here: it is another model's", hint)
+        why = f"{stray[0]} has no place" if stray else "it changes nothing"
+        raise ModelError(f"the LoRA in {lora} is another model's: {why}", hint)
+    return adapted.merge_and_unload()
 
 
 def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
