@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +157,24 @@ def test_features_are_asked_for_rightly(tmp_path: Path, folder: Path) -> None:
     options = ["-i", tmp_path / "y", "--encoder", "pocket", "--features"]
     server = run_command_line("index", folder, *options, "-m", "openai:http://localhost:1/v1#x")
     assert server.exit_code == 2 and "server" in server.stderr
+    unknown = run_command_line("index", folder, *options, "-m", "no-such-model")
+    assert unknown.exit_code == 2 and not (tmp_path / "y").exists()  # before the long work
+
+
+def test_one_report_of_both(tmp_path: Path, pocket_folder: Any) -> None:
+    options = ["-i", tmp_path / "x", "--encoder", "pocket", "--features", "-m", "pocket"]
+    flag = DEMO / "images" / "flag-italy.jpg"
+    report = json.loads(run_command_line("index", flag, *options, "--json").stdout)
+    assert report["added"] == report["features"]["stored"] == 1
+
+
+def test_a_folder_in_the_place_of_the_file(copy: Path) -> None:
+    (copy / FEATURES).unlink()
+    (copy / FEATURES).mkdir()
+    assert run_command_line("status", "-i", copy, "--verify").exit_code == 6
+    options = ["-i", copy, "--features", "-m", "pocket"]
+    refused = run_command_line("index", DEMO, *options)
+    assert refused.exit_code == 1 and "is a folder. Move it away" in refused.stderr
 
 
 @pytest.mark.parametrize("family", FAMILIES)

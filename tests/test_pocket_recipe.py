@@ -37,7 +37,7 @@ from scripts.pocket import conversations, finish, instructions, parts, pictures,
 from scripts.pocket.card import card
 from scripts.pocket.conversations import IGNORED, Conversation
 from scripts.pocket.loop import Plan, train
-from scripts.pocket.stages import CONNECTOR, LORA, Batches, Data, stage_1, stage_2
+from scripts.pocket.stages import CONNECTOR, LORA, Batches, Data, read_connector, stage_1, stage_2
 
 CARD = ROOT / "ragvis" / "models" / "weights" / "MODEL_CARD.md"
 WRITTEN = sorted(set(TEMPLATES) - {"plain", "served", "v0"})  # v0 opens with answers of its own
@@ -363,6 +363,25 @@ def test_the_card_is_that_of_the_weights_and_names_every_source() -> None:
     assert text.index("What it cannot do") < text.index("What it is") < text.index("Figures")
     for name, about in facts["training_data"]["images"].items():
         assert name in text and all(licence in text for licence in about["licences"])
+
+
+def test_wrong_files_and_numbers_are_refused_in_a_line(tmp_path: Path) -> None:
+    cut = tmp_path / "state.pt"
+    weight = torch.nn.Parameter(torch.ones(2))
+    train([weight], lambda step: weight.sum(), Plan(1, 0.1), tmp_path, tell=str)
+    for data in (cut.read_bytes()[:-90], b"", b"garbage"):
+        cut.write_bytes(data)
+        with pytest.raises(UsageError, match="damaged"):
+            train([weight], lambda step: weight.sum(), Plan(2, 0.1), tmp_path, tell=str)
+        with pytest.raises(UsageError, match="no connector"):
+            read_connector(torch.nn.Linear(2, 2), cut)
+    with pytest.raises(UsageError, match="no connector"):
+        read_connector(torch.nn.Linear(2, 2), tmp_path / "nowhere")
+    for rate in (float("nan"), 0.0, -1.0, 5.0):
+        with pytest.raises(UsageError, match="learning rate"):
+            Plan(1, rate)
+    with pytest.raises(UsageError, match="no conversation"):
+        finish.evaluate(tmp_path, [], tmp_path)
 
 
 def test_a_card_of_copyleft_data_is_refused() -> None:

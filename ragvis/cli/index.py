@@ -13,7 +13,7 @@ from ragvis.cli.output import index_option, json_option, notice, print_json, pro
 from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from ragvis.index import Index, IndexReport
+    from ragvis.index import FeatureReport, Index, IndexReport
 
 _LISTED = 20  # files that could not be read, before "and N more"
 
@@ -77,28 +77,42 @@ def command(
     """
     if features and (watch or dry_run):
         raise click.UsageError("--features goes with neither --watch nor --dry-run.")
+    seen_by = _model_that_sees(model) if features else None
     started = time.monotonic()
     for report in _reports(paths, index, (encoder, text_encoder), watch, dry_run):
-        if as_json:
-            print_json({"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()})
-        else:
+        done = {"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()}
+        if not as_json:
             _print(report, index, dry_run, time.monotonic() - started)
+        if seen_by is not None:
+            stored = _store_features(index, seen_by)
+            done["features"] = stored.to_dict()
+            if not as_json:
+                _print_features(stored)
+        if as_json:
+            print_json(done)
         started = time.monotonic()
-    if features:
-        _store_features(index, model, as_json)
 
 
-def _store_features(folder: Path, model: str | None, as_json: bool) -> None:
+def _model_that_sees(model: str | None) -> str:
+    """A wrong name is said before the long work begins."""
     from ragvis.generator.tower import PictureTower
-    from ragvis.index import Index, store_features
     from ragvis.models import registry
 
-    tower = PictureTower.load(model or registry.default_names(notice)[1], notice)
+    name = model or registry.default_names(notice)[1]
+    PictureTower.find(name, notice)
+    return name
+
+
+def _store_features(folder: Path, model: str) -> FeatureReport:
+    from ragvis.generator.tower import PictureTower
+    from ragvis.index import Index, store_features
+
+    tower = PictureTower.load(model, notice)
     with Index.open(folder, notice) as opened, progress("pictures for the model") as on_picture:
-        report = store_features(opened, tower, on_picture)
-    if as_json:
-        print_json({"schema_version": SCHEMA_VERSION, "features": report.to_dict()})
-        return
+        return store_features(opened, tower, on_picture)
+
+
+def _print_features(report: FeatureReport) -> None:
     click.echo(
         f"{report.stored} pictures stored as {shown(report.model)} sees them,"
         f" {report.kept} were there, {report.dropped} dropped"

@@ -136,7 +136,8 @@ def _lines(entry: Entry) -> list[str]:
     record = entry.record
     asked, answer = record["asked"], record["answer"]
     model = answer["model"]
-    where = f"index {asked['index']}" if asked["index"] else f"picture {asked['images'][0]}"
+    about = f"index {asked['index']}" if asked["index"] else f"picture {asked['images'][0]}"
+    where = shown(about)
     if answer["index"]:
         where += f", generation {answer['index']['generation']}"
     parts = [
@@ -154,7 +155,7 @@ def _lines(entry: Entry) -> list[str]:
 
 def _source(source: dict[str, Any]) -> str:
     cited = ", cited" if source.get("cited") else ""
-    return f"  [{source['n']}] {source['path']}, sha256 {source['sha256']}{cited}"
+    return f"  [{source['n']}] {shown(source['path'])}, sha256 {source['sha256']}{cited}"
 
 
 def _compared(found: Replay) -> list[str]:

@@ -38,15 +38,20 @@ class PictureTower:
             ModelUnavailable, ModelError: the checkpoint is not here, or cannot be loaded.
             UsageError: it is behind a server.
         """
-        if name.startswith(SERVER):
-            raise UsageError("a server keeps its own pictures", "Name a model on this machine.")
-        checkpoint = find(name, tell)
+        checkpoint = cls.find(name, tell)
         with hub.explained("model", name):
             if checkpoint.lora is None:  # one may have been trained on any layer
                 checkpoint.config.text_config.num_hidden_layers = 0
                 checkpoint.config.text_config.layer_types = []
             model = load_model(checkpoint, "none", "transformers")
         return cls(checkpoint, model)
+
+    @staticmethod
+    def find(name: str, tell: Tell) -> Checkpoint:
+        """What ``load`` would read the weights of. Raises as it does."""
+        if name.startswith(SERVER):
+            raise UsageError("a server keeps its own pictures", "Name a model on this machine.")
+        return find(name, tell)
 
     def use(self, encoder: Encoder) -> None:
         """Hold what this tower has in common with an encoder's in memory once."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragvis._files import replace
-from ragvis.errors import IndexDamaged, RagvisError
+from ragvis.errors import IndexDamaged, RagvisError, StorageError
 from ragvis.store import connection
 from ragvis.store.trouble import sound, told
 
@@ -73,6 +73,8 @@ class FeatureFile:
         Raises:
             StorageError: the disk refuses.
         """
+        if self.file.is_dir():
+            raise StorageError(f"{self.file} is a folder", "Move it away: a file belongs there.")
         with told(self.file):
             if self._mark.exists() or not self._can_be_read():
                 connection.remove(self.file)
@@ -170,7 +172,7 @@ class FeatureFile:
     def problems(self) -> list[str]:
         """Read every page; what is wrong."""
         if not self.file.is_file():
-            return []
+            return [f"{self.file} is no file"] if self.file.exists() else []
         try:
             with self._open(connection.open_to_read) as db:
                 connection.check(db, self.file)

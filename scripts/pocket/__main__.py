@@ -34,7 +34,13 @@ def stage_options(function: Callable[..., None]) -> Callable[..., None]:
     for option in (
         template,
         steps,
-        click.option("--budget", default=8192, show_default=True, help="Tokens of a batch."),
+        click.option(
+            "--budget",
+            type=click.IntRange(1),
+            default=8192,
+            show_default=True,
+            help="Tokens of a batch; a longer conversation is one by itself.",
+        ),
         images,
         click.option("--out", type=FOLDER, required=True),
         click.option("--data", type=FILE, required=True, help="LLaVA's conversation JSON."),
@@ -186,9 +192,12 @@ def package(vision: Path, trained: Path, metrics: Path, listed: Path, out: Path)
 
 
 @recipe.command("card")
-@click.option("--out", type=click.Path(path_type=Path), default=pocket.WEIGHTS / CARD)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), default=pocket.WEIGHTS / CARD
+)
 def card(out: Path) -> None:
     """Write the model card of the weights that ship."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(card_of(pocket.recipe()), "utf-8")
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from ragvis import generator
@@ -29,7 +28,7 @@ from ragvis.models import pocket
 from ragvis.prompts import is_refusal
 from scripts.pocket import pictures
 from scripts.pocket.conversations import Conversation
-from scripts.pocket.stages import CONNECTOR, LORA
+from scripts.pocket.stages import CONNECTOR, LORA, read_connector
 
 METRICS = "metrics.json"
 TRANSCRIPTS = "transcripts.md"
@@ -47,7 +46,7 @@ def export(folder: Path, trained: Path, out: Path) -> None:
     checkpoint = find(str(folder), print)
     with quiet():
         model = load_model(checkpoint, "none", "transformers").float()
-    model.model.multi_modal_projector.load_state_dict(load_file(trained / CONNECTOR))
+    read_connector(model.model.multi_modal_projector, trained / CONNECTOR)
     if (trained / LORA).is_dir():
         inner = model.model.language_model
         language = AutoModelForCausalLM.from_config(model.config.get_text_config()).float()
@@ -66,7 +65,12 @@ def evaluate(folder: Path, held_out: list[Conversation], out: Path) -> dict[str,
     Writes ``metrics.json`` (share right, and cited exactly, of each kind, with 95 % intervals; what
     has no ``gold`` counts for citations alone) and ``transcripts.md`` (ten, drawn with a fixed
     seed).
+
+    Raises:
+        UsageError: nothing is held out.
     """
+    if not held_out:
+        raise UsageError("no conversation to ask for", "The file holds none.")
     model = generator.load(str(folder), print, quantize="none")
     sampling = Sampling(max_new_tokens=72)
     right: dict[str, list[bool]] = defaultdict(list)

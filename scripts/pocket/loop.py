@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ class Plan:
         warm_up: share of the steps in which it rises.
         decay: weight decay.
         every: seconds between two checkpoints.
+
+    Raises:
+        UsageError: a rate that is none.
     """
 
     steps: int
@@ -36,6 +40,10 @@ class Plan:
     warm_up: float = 0.03
     decay: float = 0.0
     every: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 1:  # false for NaN too
+            raise UsageError(f"a learning rate of {self.rate}", "It lies between 0 and 1.")
 
     def rate_at(self, step: int) -> float:
         """A linear rise, then half a cosine down to a hundredth."""
@@ -128,7 +136,10 @@ def _resume(
 ) -> int:
     if not file.is_file():
         return 0
-    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UsageError(f"{file} is damaged", "Remove it; the stage begins anew.") from error
     shapes = [p.shape for p in learned]
     if state["of"] != of or [p.shape for p in state["learned"]] != shapes:
         raise UsageError(f"{file.parent} holds another run", "Choose another --out, or remove it.")

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ragvis._quiet import quiet
@@ -144,7 +145,7 @@ def stage_2(
 ) -> list[float]:
     """Learn a LoRA of the language model, and go on with the connector. Writes ``lora/`` too."""
     trainee = Trainee(folder)
-    trainee.connector.load_state_dict(load_file(connector))
+    read_connector(trainee.connector, connector)
     trainee.connector.requires_grad_(True)
     learned = [*trainee.connector.parameters(), *trainee.add_lora(rank)]
     batches = Batches(trainee.encoded(data), data.budget)
@@ -207,6 +208,19 @@ class Batches:
                 batches.append([])
             batches[-1].append(i)
         return batches
+
+
+def read_connector(connector: Any, file: Path) -> None:
+    """Give a connector the weights that a stage wrote.
+
+    Raises:
+        UsageError: the file is none of that, or another model's.
+    """
+    try:
+        connector.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"no connector of this model in {file}: {reason}") from error
 
 
 def _write(state: dict[str, torch.Tensor], file: Path) -> None:
