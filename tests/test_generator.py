@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from ragvis import conversation, generator
 from ragvis._quiet import quiet
 from ragvis.composer import Attachment, Room, compose
 from ragvis.errors import ModelError, ModelUnavailable, UsageError
-from ragvis.generator import Sampling, int8
+from ragvis.generator import Sampling, int8, loading
 from ragvis.generator.decode import Decoder
 from ragvis.generator.loading import KEPT_WHOLE
 from ragvis.generator.streams import StopText
@@ -172,6 +173,113 @@ def test_int8_rows_on_the_cpu(
     pieces = list(model.stream(prompt, [shot], SHORT))
     assert 1 <= model.usage.completion_tokens <= 6
     assert "".join(pieces) == model._whole(model.inputs(prompt, [shot]), SHORT)
+
+
+def eight_bit(folder: str, said: list[str]) -> Any:
+    return generator.load(folder, said.append, quantize="8bit", engine="int8")
+
+
+@pytest.fixture
+def int8_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty one, for models as small as the tests'."""
+    monkeypatch.setenv("RAGVIS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("ragvis.generator.int8_cache._WORTH_IT", 0)
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache" / "int8"
+
+
+def test_small_8_bit_weights_are_not_kept(
+    folder_of: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGVIS_CACHE", str(tmp_path / "cache"))
+    eight_bit(folder_of("llava_1_5"), [])
+    assert not (tmp_path / "cache").exists()
+
+
+def test_8_bit_weights_of_what_is_gone_go(tmp_path: Path, int8_cache: Path) -> None:
+    folders = [checkpoints.llava_1_5(tmp_path / name) for name in ("one", "two")]
+    eight_bit(str(folders[0]), [])
+    shutil.rmtree(folders[0])
+    eight_bit(str(folders[1]), [])
+    assert len(list(int8_cache.glob("*/complete.json"))) == 1
+
+
+@pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
+def test_8_bit_weights_are_quantized_once(
+    folder_of: Callable[[str], str],
+    family: str,
+    int8_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second time the 16-bit ones are not read; the answers are the same."""
+    said: list[str] = []
+    first = eight_bit(folder_of(family), said)
+    assert len(said) == 1 and "keeping the 8-bit weights" in said[0]
+    monkeypatch.setattr(loading, "_whole_model", pytest.fail)
+    again = eight_bit(folder_of(family), said)
+    assert len(said) == 1 and not (again._model.training)
+    shot = noise(120, 90)
+    with torch.inference_mode():
+        one, two = (m._model(**m.inputs("<image>\nHi", [shot])).logits for m in (first, again))
+    assert torch.equal(one, two)
+    assert list(again.stream("<image>\nHi", [shot], SHORT)) == list(
+        first.stream("<image>\nHi", [shot], SHORT)
+    )
+    for model in (first._model, again._model):
+        tied = model.lm_head.weight is model.get_input_embeddings().weight
+        assert tied == model.config.text_config.tie_word_embeddings
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda file: file.write_bytes(file.read_bytes()[:-3] + b"abc"),
+        lambda file: file.write_bytes(b""),
+        lambda file: file.unlink(),
+        lambda file: (file.parent / "complete.json").write_text("{}"),
+        lambda file: (file.parent / "complete.json").write_text("nonsense"),
+    ],
+)
+def test_damaged_8_bit_weights_are_made_anew(
+    folder_of: Callable[[str], str],
+    int8_cache: Path,
+    harm: Callable[[Path], Any],
+) -> None:
+    eight_bit(folder_of("llava_1_5"), [])
+    (file,) = (int8_cache).glob("*/000.safetensors")
+    whole = file.read_bytes()
+    harm(file)
+    said: list[str] = []
+    eight_bit(folder_of("llava_1_5"), said)
+    assert "made anew" in said[0] or "keeping" in said[0]
+    assert file.read_bytes() == whole
+    assert len(list((int8_cache).iterdir())) == 2  # it and the lock
+
+
+def test_8_bit_weights_of_another_checkpoint_are_another_s(
+    tmp_path: Path, int8_cache: Path
+) -> None:
+    """Where a folder's weights were replaced, what was kept of the old ones goes."""
+    said: list[str] = []
+    folder = checkpoints.llava_1_5(tmp_path / "model")
+    eight_bit(str(folder), said)
+    weights = next(folder.glob("*.safetensors"))
+    state = {name: part + 0.01 for name, part in load_file(weights).items()}
+    save_file(state, weights, {"format": "pt"})
+    eight_bit(str(folder), said)
+    assert len(said) == 2
+    assert len(list(int8_cache.glob("*/complete.json"))) == 1
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_answer(
+    folder_of: Callable[[str], str], int8_cache: Path
+) -> None:
+    (int8_cache).write_text("in the way")
+    said: list[str] = []
+    model = eight_bit(folder_of("llava_1_5"), said)
+    list(model.stream("Hi", [], SHORT))
+    assert model.usage.completion_tokens >= 1
+    assert len(said) == 1 and "are not kept" in said[0]
 
 
 def test_int8_rows_are_bitsandbytes_own() -> None:

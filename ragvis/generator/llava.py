@@ -101,7 +101,7 @@ class LlavaGenerator:
             if template is not None:
                 conversation.find_template(template)  # refuses an unknown one
                 family = replace(family, template=template)
-            model = load_model(checkpoint, quantization, engine)
+            model = load_model(checkpoint, quantization, engine, tell)
         info = ModelInfo(own, checkpoint.revision, quantization, str(model.device), engine)
         return cls(model, processor, family, info)
 

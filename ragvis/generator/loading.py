@@ -19,8 +19,9 @@ from ragvis._lazy import require
 from ragvis.errors import ModelError, UsageError
 from ragvis.generator import int8, processors
 from ragvis.generator.choice import split_lora
+from ragvis.generator.int8_cache import Int8Cache
 from ragvis.models import hub, original, registry
-from ragvis.types import Tell
+from ragvis.types import Tell, silent
 
 QUANTIZATIONS = ("8bit", "4bit", "none")
 INT8, BITSANDBYTES = ENGINES = ("int8", "bitsandbytes")
@@ -84,12 +85,41 @@ def check_engine(engine: str | None, quantization: str) -> str:
     return engine
 
 
-def load_model(checkpoint: Checkpoint, quantization: str, engine: str) -> Any:
+def load_model(checkpoint: Checkpoint, quantization: str, engine: str, tell: Tell = silent) -> Any:
+    """The model on this machine's device, ready to answer."""
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if engine == INT8:
+        return _int8_model(checkpoint, device, tell)
+    return _whole_model(checkpoint, device, _dtype(device), quantization, engine).eval()
+
+
+def _int8_model(checkpoint: Checkpoint, device: torch.device, tell: Tell) -> Any:
+    """Quantized now, or from the last time."""
+    cache = Int8Cache(checkpoint, _dtype(device), KEPT_WHOLE, tell)
+    model = cache.load(device)
+    if model is None:
+        whole = _whole_model(checkpoint, torch.device("cpu"), _dtype(device))
+        model = int8.quantize(whole, KEPT_WHOLE, device).eval()
+        cache.save(model)
+    return model
+
+
+def _dtype(device: torch.device) -> torch.dtype:
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def _whole_model(
+    checkpoint: Checkpoint,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantization: str = "none",
+    engine: str = "transformers",
+) -> Any:
+    """As transformers reads it, with its LoRA."""
     options: dict[str, Any] = {
         "config": checkpoint.config,
-        "dtype": torch.float16 if device.type == "cuda" else torch.float32,
-        "device_map": {"": "cpu" if engine == INT8 else device},
+        "dtype": dtype,
+        "device_map": {"": device},
     }
     if engine == BITSANDBYTES:
         # On a CPU it logs a line for every layer and step
@@ -99,7 +129,7 @@ def load_model(checkpoint: Checkpoint, quantization: str, engine: str) -> Any:
     if checkpoint.lora is not None:
         with hub.explained("LoRA", checkpoint.lora):
             model = _merged(model, checkpoint.lora)
-    return (int8.quantize(model, KEPT_WHOLE, device) if engine == INT8 else model).eval()
+    return model
 
 
 def _merged(model: Any, lora: str) -> Any:

@@ -1,0 +1,175 @@
+"""8-bit weights kept on disk, so that a checkpoint is quantized once.
+
+A folder a checkpoint: shards in safetensors, and ``complete.json``, which names each with its
+sha256. The folder appears whole or not at all; what does not have its hash is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModelForImageTextToText, GenerationConfig
+
+from ragvis import config
+from ragvis._files import flush, sha256_of_file
+from ragvis.generator import int8
+from ragvis.types import Tell
+
+if TYPE_CHECKING:
+    from ragvis.generator.loading import Checkpoint
+
+_LAYOUT = 1
+_SHARD = 2**29  # bytes; several are hashed side by side
+_WORTH_IT = 2**28  # bytes; less is quantized in no time
+_COMPLETE = "complete.json"
+Tensors = dict[str, torch.Tensor]
+
+
+class Int8Cache:
+    """The 8-bit weights of one checkpoint, LoRA and all, for activations of one dtype."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, dtype: torch.dtype, keep: Sequence[str], tell: Tell
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._dtype = dtype
+        self._keep = keep
+        self._tell = tell
+        named = f"{_LAYOUT} {checkpoint.revision} {dtype} {sorted(keep)}".encode()
+        self._root = config.cache_dir() / "int8"
+        self._folder = self._root / hashlib.sha256(named).hexdigest()[:16]
+
+    def load(self, device: torch.device) -> nn.Module | None:
+        """The model as it was saved, or None where it was not, or is not what was written."""
+        try:
+            about = json.loads((self._folder / _COMPLETE).read_text("utf-8"))
+            tensors = self._read(about["sha256"], device)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            self._tell(f"the 8-bit weights in {self._folder} are damaged ({error}); made anew")
+            return None
+        tensors |= {name: tensors[first] for name, first in about["same"].items()}
+        model = self._hollow()
+        if set(tensors) != set(_all_tensors(model)):  # another version of transformers wrote them
+            return None
+        _fill(model, tensors)
+        model.generation_config = GenerationConfig.from_dict(about["generation"])
+        return model.eval()
+
+    def _read(self, wanted: dict[str, str], device: torch.device) -> Tensors:
+        files = [self._folder / name for name in wanted]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = list(pool.map(sha256_of_file, files))
+        if found != list(wanted.values()):
+            raise ValueError("a file does not have its sha256")
+        return {k: v for file in files for k, v in load_file(file, device=str(device)).items()}
+
+    def _hollow(self) -> nn.Module:
+        """The model's modules, with no memory behind them."""
+        with torch.device("meta"):
+            whole = AutoModelForImageTextToText.from_config(
+                self._checkpoint.config, dtype=self._dtype
+            )
+        return int8.quantize(whole, self._keep, "meta")
+
+    def save(self, model: Any) -> None:
+        """Keep the weights; where the disk refuses, that is said, and nothing else happens."""
+        tensors = _all_tensors(model)
+        first = {_place(tensor): name for name, tensor in reversed(tensors.items())}
+        same = {n: first[_place(t)] for n, t in tensors.items() if first[_place(t)] != n}
+        own = {name: tensor for name, tensor in tensors.items() if name not in same}
+        size = sum(tensor.nbytes for tensor in own.values())
+        if size < _WORTH_IT:
+            return
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            if shutil.disk_usage(self._root).free < 1.5 * size:
+                raise OSError(f"{size / 2**30:.1f} GiB would leave the disk full")
+            self._tell(f"keeping the 8-bit weights ({size / 2**30:.1f} GiB) in {self._folder}")
+            with FileLock(self._root / "lock"):
+                self._write(own, {"same": same, "generation": model.generation_config.to_dict()})
+        except OSError as error:
+            self._tell(f"the 8-bit weights are not kept: {error}")
+
+    def _write(self, tensors: Tensors, about: dict[str, Any]) -> None:
+        part = self._folder.with_suffix(".part")  # a leftover here belongs to a killed process
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        hashes = {}
+        for n, shard in enumerate(_shards(tensors)):
+            file = part / f"{n:03}.safetensors"
+            save_file({name: tensor.contiguous().cpu() for name, tensor in shard.items()}, file)
+            flush(file)
+            hashes[file.name] = sha256_of_file(file)
+        of = [self._checkpoint.name, self._checkpoint.lora]
+        self._forget(of)
+        about |= {"of": of, "sha256": hashes}
+        (part / _COMPLETE).write_text(json.dumps(about), "utf-8")
+        flush(part / _COMPLETE)
+        os.replace(part, self._folder)
+
+    def _forget(self, of: list[str | None]) -> None:
+        """What is kept of a checkpoint's earlier weights, of these if they are damaged, and of
+        folders that are gone."""
+        for file in self._root.glob(f"*/{_COMPLETE}"):
+            known = _of(file)
+            gone = [n for n in known if n and Path(n).is_absolute() and not Path(n).exists()]
+            if known == of or gone:
+                shutil.rmtree(file.parent, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _of(file: Path) -> list[str | None]:
+    """Name and LoRA of the checkpoint whose weights these are."""
+    try:
+        name, lora = json.loads(file.read_text("utf-8"))["of"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name, lora]
+
+
+def _all_tensors(model: nn.Module) -> Tensors:
+    """Weights and buffers, those that no checkpoint holds with them."""
+    parameters = model.named_parameters(remove_duplicate=False)
+    buffers = model.named_buffers(remove_duplicate=False)
+    return {name: tensor.detach() for name, tensor in [*parameters, *buffers]}
+
+
+def _place(tensor: torch.Tensor) -> tuple[int, tuple[int, ...]]:
+    """Where it lies: tied weights have two names and one place."""
+    return (tensor.data_ptr() or id(tensor), tuple(tensor.shape))
+
+
+def _shards(tensors: Tensors) -> Iterator[Tensors]:
+    shard: Tensors = {}
+    size = 0
+    for name, tensor in tensors.items():
+        if shard and size + tensor.nbytes > _SHARD:
+            yield shard
+            shard, size = {}, 0
+        shard[name] = tensor
+        size += tensor.nbytes
+    yield shard
+
+
+def _fill(model: nn.Module, tensors: Tensors) -> None:
+    for name, tensor in tensors.items():
+        parent, _, own = name.rpartition(".")
+        module = model.get_submodule(parent)
+        if own in module._parameters:
+            module._parameters[own] = nn.Parameter(tensor, requires_grad=False)
+        else:
+            module._buffers[own] = tensor
