@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,33 @@ from ragvis.errors import ModelError, ModelUnavailable, UsageError
 from ragvis.generator import Sampling
 from ragvis.models import pocket
 from ragvis.prompts import NOT_FOUND, is_refusal
-from scripts.pocket import conversations, finish, instructions, parts, pictures, smoke
+from scripts.pocket import (
+    conversations,
+    finish,
+    instructions,
+    parts,
+    pictures,
+    smoke,
+    texts,
+    textual,
+)
+from scripts.pocket.branches import Sheaf, gather, sight
 from scripts.pocket.card import card
-from scripts.pocket.conversations import IGNORED, Conversation
+from scripts.pocket.conversations import IGNORED, Conversation, Encoded
+from scripts.pocket.documented import documented
 from scripts.pocket.loop import Plan, train
-from scripts.pocket.stages import CONNECTOR, LORA, Batches, Data, read_connector, stage_1, stage_2
+from scripts.pocket.stages import (
+    CONNECTOR,
+    LORA,
+    Batches,
+    Data,
+    Trainee,
+    read_connector,
+    stage_1,
+    stage_2,
+)
+from scripts.pocket.texts import Writer
+from scripts.pocket.values import Values
 
 CARD = ROOT / "ragvis" / "models" / "weights" / "MODEL_CARD.md"
 WRITTEN = sorted(set(TEMPLATES) - {"plain", "served", "v0"})  # v0 opens with answers of its own
@@ -81,7 +104,9 @@ def test_measures_and_transcripts_are_written(small: smoke.Outcome) -> None:
     assert json.loads((folder / finish.METRICS).read_text()) == small.metrics
     shares: Any = small.metrics["right"]
     assert all(0 <= s["low"] <= s["share"] <= s["high"] <= 1 for s in shares.values())
-    assert (folder / finish.TRANSCRIPTS).read_text().count("Wanted: ") == 10
+    cited: Any = small.metrics["cited exactly"]
+    asked = sum(one["n"] for one in cited.values())
+    assert (folder / finish.TRANSCRIPTS).read_text().count("Wanted: ") == min(10, asked) > 5
 
 
 def test_a_package_says_what_is_in_it(small: smoke.Outcome, tmp_path: Path) -> None:
@@ -256,7 +281,7 @@ def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
 
 @given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=40), budget=st.integers(20, 300))
 def test_batches_hold_every_example_once_an_epoch(lengths: list[int], budget: int) -> None:
-    examples = [conversations.Encoded([n] * length, []) for n, length in enumerate(lengths)]
+    examples = [Sheaf([n] * length, [], [], [], images=()) for n, length in enumerate(lengths)]
     batches = Batches(examples, budget)
     seen: list[int] = []
     first = [one.ids[0] for one in batches.at(0)]
@@ -275,25 +300,141 @@ NAMES = ["cat", "black cat", "dog", "owl", "apple", "flag of Peru", "sailing boa
 THINGS = [(f"{name}.png", name) for name in NAMES]
 
 
-@pytest.mark.parametrize("kind", ["caption", *instructions.MIX])
-def test_what_is_taught_is_true(kind: str) -> None:
+@pytest.mark.parametrize("kind", instructions.MIX)
+@pytest.mark.parametrize("held_out", [False, True])
+def test_what_is_taught_is_true(kind: str, held_out: bool) -> None:
     """The value is in the source that is cited for it, and a refusal has no such source."""
-    maker = instructions.Maker(THINGS, seed=1)
-    again = instructions.Maker(THINGS, seed=1)
-    for _ in range(50):
-        row = getattr(maker, kind)()
-        assert row == getattr(again, kind)()
-        asked, answer = (turn["value"] for turn in row["conversations"])
-        sources = dict(enumerate(asked.split("\n\nQuestion")[0].split("[")))
-        cited = [c.n for c in find_citations(answer)]
-        assert asked.count("<image>") == len(row.get("image", []))
-        assert finish.is_right(answer, row["gold"])
-        if is_refusal(answer):
-            assert not cited and row["gold"] == NOT_FOUND
-        elif kind == "text":
-            assert row["gold"] in sources[cited[0]]
-        elif kind == "picture_and_text":
-            assert cited[0] == 1 and row["gold"] in sources[cited[1]]
+    maker = instructions.Maker(THINGS, 1, held_out)
+    again = instructions.Maker(THINGS, 1, held_out)
+    for _ in range(60):
+        page = maker.page(kind)
+        assert page == again.page(kind)
+        assert len({row["conversations"][0]["value"].split("\n\nQuestion")[0] for row in page}) <= 1
+        for row in page:
+            _check(row)
+
+
+def _check(row: dict[str, Any]) -> None:
+    asked, answer = (turn["value"] for turn in row["conversations"])
+    lines = asked.split("\n\nQuestion")[0].split("\n")
+    sources = [line for line in lines if line != "<image>"]
+    cited = [c.n for c in find_citations(answer)]
+    assert asked.count("<image>") == len(row.get("image", []))
+    assert finish.is_right(answer, row["gold"])
+    assert all(1 <= n <= len(sources) for n in cited)
+    if is_refusal(answer):
+        assert not cited and row["gold"] == NOT_FOUND
+    elif row["kind"] in ("text", "two steps", "picture and text", "docs"):
+        assert row["gold"].lower() in sources[cited[-1] - 1].lower()
+
+
+def test_a_caption_names_what_is_shown() -> None:
+    row = instructions.Maker(THINGS, 1).caption()
+    name = row["gold"]
+    assert row["image"] == [f"{name}.png"]
+    assert name in row["conversations"][1]["value"]
+
+
+def test_what_is_open_is_not_answered_on_the_page() -> None:
+    """A refusal's question has no answer in what was written: no fact of it, or no such thing."""
+    chance = random.Random(4)
+    maker = textual.TextMaker(chance, held_out=False)
+    for _ in range(200):
+        page = maker._page()
+        said = {(one.name, fact) for _, one, fact in page.said()}
+        row = maker._open(page)
+        question = row["conversations"][0]["value"].split("Question: ")[1].lower()
+        for name, fact in said:
+            forms = [form.format(e=name).lower() for form in fact.asked]
+            assert question not in forms
+
+
+def test_every_value_can_be_made() -> None:
+    values = Values(random.Random(0))
+    for domain in texts.domains():
+        for fact in domain.facts:
+            assert values.make(fact.value)
+            assert all("{v}" in said for said in fact.said), fact
+            assert all("{e}" in said for said in (*fact.said, *fact.asked)), fact
+    with pytest.raises(UsageError, match="nonsense"):
+        values.make("nonsense")
+
+
+def test_nothing_that_is_held_out_is_trained_on() -> None:
+    apart = [
+        {domain for _ in range(300) for domain in [Writer(random.Random(_), held).subject().domain]}
+        for held in (False, True)
+    ]
+    assert apart[1] and not apart[0] & apart[1]
+    names = [{d.name for d in documented() if d.held_out == held} for held in (False, True)]
+    assert len(names[0]) > 500 and len(names[1]) > 30 and not names[0] & names[1]
+
+
+ids = st.lists(st.integers(1, 3), min_size=1, max_size=12)
+
+
+@given(begun=ids, ends=st.lists(ids, min_size=1, max_size=6), longest=st.integers(1, 80))
+def test_what_is_put_together_can_be_taken_apart(
+    begun: list[int], ends: list[list[int]], longest: int
+) -> None:
+    examples = [
+        Encoded(begun + end, [IGNORED] * (len(begun) + len(end) - 1) + end[-1:]) for end in ends
+    ]
+    sheaves = gather(examples, longest)
+    assert [one for sheaf in sheaves for one in _taken_apart(sheaf)] == examples
+    for sheaf in sheaves:
+        assert len(sheaf.ids) <= longest or max(sheaf.branch) == 1
+    mask = sight(sheaves, max(len(one.ids) for one in sheaves) + 2)
+    assert bool((mask == 0).any(-1).all())  # nobody sees nothing: that would be NaN
+
+
+def _taken_apart(sheaf: Sheaf) -> list[Encoded]:
+    found = []
+    for n in range(1, max(sheaf.branch) + 1):
+        own = [i for i, branch in enumerate(sheaf.branch) if branch in (0, n)]
+        assert [sheaf.positions[i] for i in own] == list(range(len(own)))
+        found.append(Encoded([sheaf.ids[i] for i in own], [sheaf.labels[i] for i in own]))
+    return found
+
+
+def test_together_they_are_learned_as_one_by_one(small: smoke.Outcome) -> None:
+    """The same loss, and the same gradient of the connector."""
+    trainee = Trainee(small.model)
+    trainee.connector.requires_grad_(True)
+    rows = instructions.Maker(THINGS, 2)
+    page = next(page for page in iter(lambda: rows.page("which"), None) if len(page) > 2)
+    folder = small.model.parent / "things"
+    folder.mkdir(exist_ok=True)
+    for n, (name, _) in enumerate(THINGS):
+        Image.new("RGB", (32, 32), (40 * n, 255 - 30 * n, 90)).save(folder / name)
+    (folder / "page.json").write_text(json.dumps(page))
+    size = len(trainee.encoded(Data(conversations.read(folder / "page.json"), "pocket"))[0].ids)
+    results = []
+    for longest in (1, 10 * size):
+        trainee.model.zero_grad()
+        read = conversations.read(folder / "page.json")
+        found = gather(
+            [
+                one
+                for conversation in read
+                for one in [
+                    conversations.encode(
+                        conversation, "pocket", trainee.processor.tokenizer, 16, 4096
+                    )
+                ]
+                if one is not None
+            ],
+            longest,
+        )
+        loss = trainee.loss(found)
+        loss.backward()  # type: ignore[no-untyped-call]
+        grads = [p.grad.clone() for p in trainee.connector.parameters()]
+        results.append((len(found), loss.detach(), grads))
+    (alone, loss, grads), (together, other, others) = results
+    assert alone == len(page) and together == 1
+    assert torch.allclose(loss, other, atol=1e-4)
+    for one, two in zip(grads, others, strict=True):
+        assert torch.allclose(one, two, atol=1e-4)
 
 
 def test_right_and_wrong_are_told_apart() -> None:
@@ -309,8 +450,9 @@ def test_right_and_wrong_are_told_apart() -> None:
 def test_names_with_a_word_in_common_are_never_told_apart() -> None:
     maker = instructions.Maker(THINGS, seed=2)
     for _ in range(200):
-        asked, answer = (turn["value"] for turn in maker.is_there()["conversations"])
-        assert not ("no cat" in answer and "black" in asked)
+        yes, no = maker.page("is_there")
+        names = (row["conversations"][0]["value"].split("Question: ")[1] for row in (yes, no))
+        assert sum("cat" in name for name in names) < 2
     with pytest.raises(UsageError, match="no word in common"):
         instructions.Maker(THINGS[:2], seed=1)
 
@@ -346,7 +488,9 @@ def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None
     ("name", "caption"),
     [
         ("red-apple", "red apple"),
-        ("flag-for-peru", "flag of peru"),
+        ("flag-for-peru", "flag of Peru"),
+        ("flag-sri-lanka", "flag of Sri Lanka"),
+        ("flag-in-hole", "flag in hole"),
         ("thumbs-up-dark-skin-tone", None),
         ("x2", None),
     ],

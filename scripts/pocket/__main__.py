@@ -143,6 +143,7 @@ def first(
 @click.option("--connector", type=FILE, required=True, help=f"{CONNECTOR} of stage 1.")
 @click.option("--rate", default=2e-4, show_default=True)
 @click.option("--rank", default=16, show_default=True, help="Of the LoRA.")
+@click.option("--lora", type=FOLDER, help="Go on with this one, of an earlier round.")
 def second(
     base: Path,
     data: Path,
@@ -150,6 +151,7 @@ def second(
     out: Path,
     rate: float,
     rank: int,
+    lora: Path | None,
     images: Path | None,
     budget: int,
     steps: int,
@@ -157,7 +159,7 @@ def second(
 ) -> None:
     """Learn connector and LoRA, on conversations."""
     taught = Data(conversations.read(data, images), template, budget)
-    stage_2(base, taught, Plan(steps, rate), out, connector, rank)
+    stage_2(base, taught, Plan(steps, rate), out, connector, rank, lora)
 
 
 @recipe.command("export")

@@ -59,9 +59,12 @@ _LOGGED = (
     ("identify_photo", "answer", "naming: photograph"),
     ("text_nf", "abstained", "refusing what the texts do not say"),
 )
-# The kinds of scripts/pocket/instructions.py
+# The kinds of rows that scripts/pocket/instructions.py makes
 _NAMES = {
     "text": "one value from numbered texts",
+    "two sources": "the same of two things, from a source each",
+    "two steps": "what one source says of somebody another one names",
+    "docs": "what Python's documentation says of a function",
     "picture and text": "a picture and a text",
     "which": "which source shows it",
     "is there": "whether a thing is there",

@@ -180,6 +180,9 @@ def _data(listed: Path) -> dict[str, Any]:
     about = {row.source: row for row in rows}
     images = {s: {"images": n, "licences": [about[s].licence]} for s, n in many.items()}
     credits = [f"{s}: {about[s].author} ({about[s].licence})" for s in sorted(many)]
-    texts = {"invented facts": "made by scripts/pocket/instructions.py"}
+    texts = {
+        "invented facts": "made by scripts/pocket/textual.py",
+        "docstrings of Python's standard library": "PSF-2.0",
+    }
     captions = "the names of the icons"
     return {"images": images, "captions": captions, "attribution": credits, "text": texts}

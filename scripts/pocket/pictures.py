@@ -29,6 +29,7 @@ from ragvis.errors import ModelUnavailable, UsageError
 SOURCES = Path(__file__).with_name("sources.toml")
 LISTED = "pictures.jsonl"
 FREE = {"MIT", "Apache-2.0", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0"}  # none of them copyleft
+_FLAG = re.compile(r"flag-(?:for-)?(?!in-hole)(.+)")
 _SKIN = re.compile(r"-(?:light|medium-light|medium|medium-dark|dark)(?:-skin-tone)?$")
 _LONGEST = 40  # characters of a caption
 _HELD_OUT = 13  # every so manieth caption is kept from training, by its hash
@@ -166,7 +167,8 @@ def caption_of(name: str) -> str | None:
     """A caption out of an icon's name, or None for one that says too little or too much."""
     if _SKIN.search(name):
         return None
-    words = name.replace("flag-for-", "flag-of-").replace("-", " ").strip()
+    country = _FLAG.match(name)
+    words = (f"flag of {country[1].title()}" if country else name).replace("-", " ").strip()
     named = sum(char.isalpha() for char in words)
     return words if named > 2 and len(words) <= _LONGEST else None
 

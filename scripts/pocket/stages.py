@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from peft import (
+    LoraConfig,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -26,11 +31,13 @@ from ragvis.generator.loading import find, load_model
 from ragvis.generator.processors import picture_tokens
 from ragvis.media.source import load_picture
 from scripts.pocket import conversations
-from scripts.pocket.conversations import IGNORED, Conversation, Encoded
+from scripts.pocket.branches import Sheaf, gather, sight
+from scripts.pocket.conversations import IGNORED, Conversation
 from scripts.pocket.loop import Plan, train
 
 CONNECTOR = "connector.safetensors"
 LORA = "lora"
+_LORA_FILE = "adapter_model.safetensors"
 _LEARNING = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _SORTED = 64  # batches that are made of examples sorted by length
 
@@ -72,42 +79,55 @@ class Trainee:
         """Tower to language model."""
         return self.model.model.multi_modal_projector
 
-    def add_lora(self, rank: int) -> list[torch.nn.Parameter]:
-        """A LoRA on the language model; its weights."""
+    def add_lora(self, rank: int, begun: Path | None) -> list[torch.nn.Parameter]:
+        """A LoRA on the language model, new or as another run left it; its weights."""
         own = self.model.model.language_model
         named = [name for name, _ in own.named_modules() if name.rsplit(".", 1)[-1] in _LEARNING]
-        config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=named)
+        known = LoraConfig.from_pretrained(begun) if begun else None
+        rank, alpha = (known.r, known.lora_alpha) if known else (rank, 2 * rank)
+        config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=named)
         with quiet():
             self.model.model.language_model = get_peft_model(own, config)
+        if begun:
+            _read_lora(self.model.model.language_model, begun)
         return [p for p in self.model.model.language_model.parameters() if p.requires_grad]
 
-    def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
+    def loss(self, batch: Sequence[Sheaf]) -> torch.Tensor:
         """Mean negative log-likelihood of the answers' tokens."""
         inputs = self._collated(batch)
+        labels = self._padded([one.labels for one in batch], IGNORED)[:, 1:]
+        learned = labels != IGNORED
         device = self.model.device.type
         mixed = torch.autocast(device, self._dtype) if device == "cuda" else nullcontext()
         with mixed:
-            loss: torch.Tensor = self.model(**inputs, use_cache=False).loss
-        return loss
+            hidden = self.model.model(**inputs, use_cache=False).last_hidden_state  # (b, n, d)
+            # A vocabulary is wide: the few tokens that are learned go through the head alone
+            logits = self.model.lm_head(hidden[:, :-1][learned])
+        return torch.nn.functional.cross_entropy(logits.float(), labels[learned])
 
-    def _collated(self, batch: Sequence[Encoded]) -> dict[str, torch.Tensor]:
-        """Ids, labels and mask (b, n), padded behind; pixels (pictures, 3, h, w)."""
-        width = max(len(one.ids) for one in batch)
+    def _padded(self, rows: Sequence[list[int]], padding: int) -> torch.Tensor:
+        """(b, n) int64, padded behind."""
+        width = max(map(len, rows))
+        filled = [row + [padding] * (width - len(row)) for row in rows]
+        return torch.tensor(filled, device=self.model.device)
+
+    def _collated(self, batch: Sequence[Sheaf]) -> dict[str, torch.Tensor]:
+        """Ids and positions (b, n), mask (b, 1, n, n); pixels (pictures, 3, h, w)."""
         padding = int(self.processor.tokenizer.pad_token_id or 0)
-        rows = {
-            "input_ids": [one.ids + [padding] * (width - len(one.ids)) for one in batch],
-            "labels": [one.labels + [IGNORED] * (width - len(one.ids)) for one in batch],
-            "attention_mask": [[1] * len(one.ids) + [0] * (width - len(one.ids)) for one in batch],
+        ids = self._padded([one.ids for one in batch], padding)
+        inputs = {
+            "input_ids": ids,
+            "position_ids": self._padded([one.positions for one in batch], 0),
+            "attention_mask": sight(batch, ids.shape[1]).to(ids.device, self._dtype),
         }
-        inputs = {k: torch.tensor(v, device=self.model.device) for k, v in rows.items()}
         pictures = [load_picture(file) for one in batch for file in one.images]
         if pictures:
             shown = self.processor.image_processor(pictures, return_tensors="pt")
             inputs["pixel_values"] = shown["pixel_values"].to(self.model.device)
         return inputs
 
-    def encoded(self, data: Data) -> list[Encoded]:
-        """What of the data is short enough.
+    def encoded(self, data: Data) -> list[Sheaf]:
+        """What of the data is short enough; what begins alike is put together.
 
         Raises:
             UsageError: nothing is.
@@ -122,7 +142,7 @@ class Trainee:
         if not kept:
             raise UsageError("no conversation to learn from", "All are too long, or there is none.")
         print(f"{len(kept)} conversations; {len(found) - len(kept)} were too long")
-        return kept
+        return gather(kept, data.longest)
 
 
 def stage_1(folder: Path, data: Data, plan: Plan, out: Path) -> list[float]:
@@ -141,15 +161,34 @@ def stage_1(folder: Path, data: Data, plan: Plan, out: Path) -> list[float]:
 
 
 def stage_2(
-    folder: Path, data: Data, plan: Plan, out: Path, connector: Path, rank: int
+    folder: Path,
+    data: Data,
+    plan: Plan,
+    out: Path,
+    connector: Path,
+    rank: int,
+    begun: Path | None = None,
 ) -> list[float]:
-    """Learn a LoRA of the language model, and go on with the connector. Writes ``lora/`` too."""
+    """Learn a LoRA of the language model, and go on with the connector. Writes ``lora/`` too.
+
+    Args:
+        folder: the checkpoint that ``assemble`` wrote.
+        data: what it learns from.
+        plan: how long and how fast.
+        out: where the weights go.
+        connector: of stage 1, or of an earlier round of this one.
+        rank: of the LoRA, if it is new.
+        begun: the LoRA folder of an earlier round, to go on with.
+
+    Raises:
+        UsageError: connector or LoRA are another model's.
+    """
     trainee = Trainee(folder)
     read_connector(trainee.connector, connector)
     trainee.connector.requires_grad_(True)
-    learned = [*trainee.connector.parameters(), *trainee.add_lora(rank)]
+    learned = [*trainee.connector.parameters(), *trainee.add_lora(rank, begun)]
     batches = Batches(trainee.encoded(data), data.budget)
-    of = batches.digest(folder, connector, rank)
+    of = batches.digest(folder, connector, rank, begun)
     losses = train(learned, lambda step: trainee.loss(batches.at(step)), plan, out, of=of)
     _write(trainee.connector.state_dict(), out / CONNECTOR)
     _write_lora(trainee.model.model.language_model, out / LORA)
@@ -161,12 +200,12 @@ class Batches:
 
     _made: list[list[int]]  # batches of the epoch, as places among the examples
 
-    def __init__(self, examples: Sequence[Encoded], budget: int) -> None:
+    def __init__(self, examples: Sequence[Sheaf], budget: int) -> None:
         self._examples = examples
         self._budget = budget
         self._restart()
 
-    def at(self, step: int) -> list[Encoded]:
+    def at(self, step: int) -> list[Sheaf]:
         """The batch of a step."""
         if step < self._start:
             self._restart()
@@ -227,6 +266,19 @@ def _write(state: dict[str, torch.Tensor], file: Path) -> None:
     save_file({k: v.half().cpu().contiguous() for k, v in state.items()}, file)
 
 
+def _read_lora(model: Any, folder: Path) -> None:
+    """The weights that ``_write_lora`` wrote."""
+    held = {
+        name.replace("base_model.model.model.", "base_model.model.", 1): part
+        for name, part in load_file(folder / _LORA_FILE).items()
+    }
+    found = set_peft_model_state_dict(model, held)
+    missing = [name for name in found.missing_keys if "lora_" in name]
+    if missing or found.unexpected_keys:
+        stray = [*missing, *found.unexpected_keys][0]
+        raise UsageError(f"the LoRA in {folder} is another model's: {stray}")
+
+
 def _write_lora(model: Any, folder: Path) -> None:
     """As peft saves one of the language model alone, so that it can be merged into that."""
     folder.mkdir(exist_ok=True)
@@ -235,7 +287,7 @@ def _write_lora(model: Any, folder: Path) -> None:
         name.replace("base_model.model.", "base_model.model.model.", 1): part
         for name, part in get_peft_model_state_dict(model, save_embedding_layers=False).items()
     }
-    _write(state, folder / "adapter_model.safetensors")
+    _write(state, folder / _LORA_FILE)
     config = model.peft_config["default"]
     config.target_modules = _LEARNING
     config.task_type = "CAUSAL_LM"

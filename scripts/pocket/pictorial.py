@@ -1,0 +1,151 @@
+"""Questions about pictures: what they show, which of them, and what texts say of it."""
+
+from __future__ import annotations
+
+import random
+
+from ragvis.errors import UsageError
+from scripts.pocket.rows import Row, Sheet, Shown, bare, cited, upper
+from scripts.pocket.texts import Writer
+
+Picture = tuple[str, str]  # file, caption
+
+_FLAG = "flag of "
+_COUNTRY = (
+    "the country whose flag is shown",
+    "the country with this flag",
+    "the country in the picture",
+)
+_THING = ("thing in the picture", "object in the image", "one in the photo")
+_MOST = 3  # things that are told apart
+_TRIES = 100  # before it is taken that there are not so many
+
+
+class PictureMaker:
+    """Makes conversations about pictures; the same chance makes the same ones.
+
+    Raises:
+        UsageError: too few pictures to tell apart.
+    """
+
+    def __init__(self, pictures: list[Picture], chance: random.Random, writer: Writer) -> None:
+        self._pictures = pictures
+        self._by_name: dict[str, list[str]] = {}
+        for file, name in pictures:
+            self._by_name.setdefault(name, []).append(file)
+        self._chance = chance
+        self._writer = writer
+        self._flags = [one for one in pictures if one[1].startswith(_FLAG)]
+        self._some(_MOST)  # said now, and not in the middle
+
+    def caption(self) -> Row:
+        """Stage 1: what a picture shows."""
+        file, name = self._chance.choice(self._pictures)
+        asked = self._chance.choice(("Describe the image briefly.", "What is this?"))
+        return bare("caption", file, asked, f"The image shows {article(name)}.", name)
+
+    def name(self) -> list[Row]:
+        """What one numbered picture shows, among texts."""
+        file, name = self._chance.choice(self._pictures)
+        asked = self._chance.choice(("What does the picture show?", "What is in the image?"))
+        sheet = Sheet(self._chance, [(file, "")], self._texts(self._chance.choice((0, 1, 2))))
+        return [sheet.row("name", asked, cited(f"The image shows {article(name)}", 1), name)]
+
+    def which(self) -> list[Row]:
+        """Which of several pictures shows a thing; one that none of them shows too."""
+        *shown, away = self._some(self._chance.choice((2, 3)) + 1)
+        sheet = Sheet(self._chance, self._labelled(shown), [])
+        rows = [
+            sheet.row("which", _which(name), f"[{n}] shows {article(name)}.", f"[{n}]")
+            for n, (_, name) in enumerate(shown, 1)
+        ]
+        return [*rows, sheet.row("absent", _which(away[1]))]
+
+    def absent(self) -> list[Row]:
+        """A thing that the picture does not show: there is nothing to be said of it."""
+        shown, (_, other) = self._some(2)
+        forms = (
+            "What colour is the {} in the picture?",
+            "What is the {} doing?",
+            "Where is the {}?",
+        )
+        sheet = Sheet(self._chance, self._labelled([shown]), [])
+        return [sheet.row("absent", self._chance.choice(forms).format(other))]
+
+    def is_there(self) -> list[Row]:
+        """Whether a picture shows a thing."""
+        shown, (_, other) = self._some(2)
+        name = shown[1]
+        sheet = Sheet(self._chance, self._labelled([shown]), [])
+        form = self._chance.choice(("Is there {} in the picture?", "Does the image show {}?"))
+        yes = cited(f"Yes, there is {article(name)} in the picture", 1)
+        no = cited(f"No, there is no {other} in the picture", 1)
+        return [
+            sheet.row("is there", form.format(article(name)), yes, "yes"),
+            sheet.row("is there", form.format(article(other)), no, "no"),
+        ]
+
+    def picture_and_text(self) -> list[Row]:
+        """What a text says of the thing that a picture shows, and what none says."""
+        flags = len(self._flags) > 2 and self._chance.random() < 0.35
+        shown = self._chance.sample(self._flags, 3) if flags else self._some(3)
+        kind, called = ("country", _COUNTRY) if flags else ("thing", _THING)
+        return self._said_of(shown[self._chance.choice((0, 1)) :], kind, called)
+
+    def _said_of(self, shown: list[Picture], kind: str, called: tuple[str, ...]) -> list[Row]:
+        """Of the first of them, which is shown; the others are only written about."""
+        r = self._chance
+        domain = self._writer.of_kind(kind)
+        fact, *more = r.sample(domain.facts, 4)
+        names = [name.removeprefix(_FLAG) for _, name in shown]
+        about = [self._writer.subject(domain, name, [fact]) for name in names]
+        first = about[0]
+        places = list(range(len(about)))
+        r.shuffle(places)
+        texts = [self._writer.passage([about[place]]) for place in places]
+        sheet = Sheet(r, self._labelled(shown[:1]), texts)
+        it = r.choice(called)
+        rows = []
+        for one in (fact, *more):
+            asked = upper(r.choice(one.asked).format(e=it))
+            if one not in first.values:
+                rows.append(sheet.row("unanswerable", asked))
+                continue
+            answer = cited(f"The image shows {article(shown[0][1])}", 1)
+            answer += " " + cited(first.answer(one), places.index(0) + 2)
+            rows.append(sheet.row("picture and text", asked, answer, first.values[one]))
+        return rows
+
+    def _labelled(self, shown: list[Picture]) -> list[Shown]:
+        """Some have a label that says what they show, as those with a caption have."""
+        known = self._chance.random() < 0.3
+        return [(file, name if known else "") for file, name in shown]
+
+    def _texts(self, n: int) -> list[str]:
+        return [self._writer.passage([self._writer.subject()]) for _ in range(n)]
+
+    def _some(self, n: int) -> list[Picture]:
+        """Pictures of so many things whose names have no word in common."""
+        for _ in range(_TRIES):
+            taken = self._apart(self._chance.sample(list(self._by_name), len(self._by_name)), n)
+            if len(taken) == n:
+                return [(self._chance.choice(self._by_name[name]), name) for name in taken]
+        raise UsageError(f"there are no pictures of {n} things that have no word in common")
+
+    def _apart(self, names: list[str], n: int) -> list[str]:
+        taken: list[str] = []
+        for name in names:  # "no cat" would be untrue of a black cat
+            if len(taken) < n and not any(set(name.split()) & set(t.split()) for t in taken):
+                taken.append(name)
+        return taken
+
+
+def article(name: str) -> str:
+    """ "a cat", "an apple", "the flag of Peru"."""
+    if name.startswith(_FLAG):
+        return f"the {name}"
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _which(name: str) -> str:
+    return f"Which source shows {article(name)}?"

@@ -1,0 +1,201 @@
+"""Questions about texts: what they say, and what they leave open."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from scripts.pocket.documented import Documented, documented
+from scripts.pocket.rows import Row, Sheet, cited, upper
+from scripts.pocket.texts import Fact, Subject, Writer
+
+_LONGEST = 1700  # characters of all passages together: about 450 tokens
+_AT_MOST = 8  # questions about the same texts
+
+
+@dataclass(frozen=True)
+class Page:
+    """Sources, and what each is about."""
+
+    sheet: Sheet
+    about: list[list[Subject]]  # by source
+
+    def said(self) -> list[tuple[int, Subject, Fact]]:
+        """Everything that it says, by the source's number."""
+        return [
+            (n, one, fact)
+            for n, some in enumerate(self.about, 1)
+            for one in some
+            for fact in one.values
+        ]
+
+
+class TextMaker:
+    """Makes conversations about texts; the same chance makes the same ones."""
+
+    def __init__(self, chance: random.Random, held_out: bool) -> None:
+        self.writer = Writer(chance, held_out)
+        self._chance = chance
+        self._documented = [d for d in documented() if d.held_out == held_out]
+
+    def text(self) -> list[Row]:
+        """Values out of sources that give several, and questions that they nearly answer."""
+        page = self._page()
+        said = page.said()
+        many = min(self._chance.randint(3, _AT_MOST - 2), len(said))
+        rows = [self._answered(page, *one) for one in self._chance.sample(said, many)]
+        rows += [self._open(page) for _ in range(self._chance.choice((0, 1, 1, 2)))]
+        return rows
+
+    def two_sources(self) -> list[Row]:
+        """The same of two things, from a source each."""
+        r = self._chance
+        fact, pair = self._rivals(2)
+        others = [self.writer.subject(pair[0].domain) for _ in range(r.choice((0, 1, 2)))]
+        page = self._paged([[one] for one in _apart([*pair, *others])])
+        places = [n for n, some in enumerate(page.about, 1) for one in some if one in pair]
+        first, second = (page.about[n - 1][0] for n in places)
+        label = r.choice(fact.labels).lower()
+        asked = r.choice(
+            (
+                "What is the {} of {} and of {}?",
+                "{}: what is it for {} and for {}?",
+                "Compare the {} of {} and {}.",
+            )
+        )
+        parts = [
+            cited(f"{upper(one.name)}: {one.values[fact]}", n)
+            for n, one in zip(places, (first, second), strict=True)
+        ]
+        wanted = upper(asked.format(label, first.name, second.name))
+        return [page.sheet.row("two sources", wanted, " ".join(parts), first.values[fact])]
+
+    def two_steps(self) -> list[Row]:
+        """What a source says of someone whom another one only names."""
+        r = self._chance
+        led = [
+            (domain, fact)
+            for domain in self.writer.domains
+            for fact in domain.facts
+            if fact.value == "person" and fact.answer.startswith("{v} ") and "{e}" in fact.answer
+        ]
+        people = self.writer.of_kind("person")
+        domain, fact = r.choice(led)
+        first = self.writer.subject(domain, must=[fact])
+        second = self.writer.subject(people, name=first.values[fact])
+        others = [
+            self.writer.subject(people, must=r.sample(list(second.values), 1))
+            for _ in range(r.choice((1, 2)))
+        ]
+        page = self._paged([[one] for one in _apart([first, second, *others])])
+        places = {id(some[0]): n for n, some in enumerate(page.about, 1)}
+        who = fact.answer.format(v="the person who", e=_the(first))
+        known = cited(first.answer(fact), places[id(first)])
+        rows = []
+        for one in r.sample(people.facts, 4):
+            asked = upper(r.choice(one.asked).format(e=who))
+            if one in second.values:
+                answer = f"{known} {cited(second.answer(one), places[id(second)])}"
+                rows.append(page.sheet.row("two steps", asked, answer, second.values[one]))
+            elif r.random() < 0.4:
+                rows.append(page.sheet.row("unanswerable", asked))
+        return rows
+
+    def docs(self) -> list[Row]:
+        """What real documentation says that a function does."""
+        r = self._chance
+        some = r.sample(self._documented, min(r.choice((2, 3, 4)), len(self._documented)))
+        away = r.choice([d for d in self._documented if d not in some])
+        sheet = Sheet(r, [], [d.passage for d in some])
+        rows = [self._explained(sheet, n, d) for n, d in enumerate(some, 1)]
+        return [*rows, sheet.row("unanswerable", self._what_does(away))]
+
+    def _explained(self, sheet: Sheet, n: int, one: Documented) -> Row:
+        if one.asked and self._chance.random() < 0.4:
+            return sheet.row("docs", one.asked, cited(one.name, n), one.name)
+        answer = cited(upper(one.summary), n)
+        return sheet.row("docs", self._what_does(one), answer, one.summary)
+
+    def _what_does(self, one: Documented) -> str:
+        forms = ("What does {} do?", "What is {} for?", "What is said about {}?", "Explain {}.")
+        return self._chance.choice(forms).format(one.name)
+
+    def _page(self) -> Page:
+        """One to five sources, most of them of one domain and with facts in common."""
+        r = self._chance
+        main = r.choice(self.writer.domains)
+        shared = r.sample(main.facts, 2)
+        sources: list[list[Subject]] = []
+        for _ in range(r.choice((1, 2, 2, 3, 3, 4, 5))):
+            domain = main if r.random() < 0.7 else r.choice(self.writer.domains)
+            must = r.sample(shared, r.choice((0, 1, 2))) if domain is main else []
+            many = r.choice((1, 1, 1, 2, 3))
+            sources.append([self.writer.subject(domain, must=must) for _ in range(many)])
+        return self._paged(_unlike(sources))
+
+    def _paged(self, sources: list[list[Subject]]) -> Page:
+        self._chance.shuffle(sources)
+        passages: list[str] = []
+        about: list[list[Subject]] = []
+        room = _LONGEST
+        for some in sources:
+            text = self.writer.passage(some)
+            if passages and len(text) > room:
+                continue
+            room -= len(text)
+            passages.append(text)
+            about.append(some)
+        return Page(Sheet(self._chance, [], passages), about)
+
+    def _rivals(self, n: int) -> tuple[Fact, list[Subject]]:
+        domain = self._chance.choice(self.writer.domains)
+        fact = self._chance.choice(domain.facts)
+        return fact, [self.writer.subject(domain, must=[fact]) for _ in range(n)]
+
+    def _answered(self, page: Page, n: int, one: Subject, fact: Fact) -> Row:
+        value = one.values[fact]
+        whole = self._chance.random() < 0.6
+        answer = cited(one.answer(fact) if whole else upper(value), n)
+        return page.sheet.row("text", self._asked(one, fact), answer, value)
+
+    def _asked(self, one: Subject, fact: Fact) -> str:
+        r = self._chance
+        if r.random() < 0.08:
+            label = r.choice(fact.labels)
+            return r.choice((f"{one.name} {label.lower()}", f"{label} of {_the(one)}?"))
+        return one.ask(r.choice(fact.asked))
+
+    def _open(self, page: Page) -> Row:
+        """A near miss: it is there and this is not said of it, or this is said of another one."""
+        r = self._chance
+        n = r.randrange(len(page.about))
+        one = r.choice(page.about[n])
+        missing = [fact for fact in one.domain.facts if fact not in one.values]
+        if r.random() < 0.6 and missing:
+            return page.sheet.row("unanswerable", self._asked(one, r.choice(missing)))
+        other = self.writer.subject(one.domain)
+        asked = r.choice(list(one.values))
+        known = {s.name for some in page.about for s in some}
+        if other.name in known:
+            return page.sheet.row("unanswerable", self._asked(one, r.choice(missing)))
+        return page.sheet.row("unanswerable", self._asked(other, asked))
+
+
+def _the(one: Subject) -> str:
+    return f"the {one.name}" if one.domain.kind == "thing" else one.name
+
+
+def _apart(subjects: list[Subject]) -> list[Subject]:
+    """Those whose names are their own."""
+    return list({one.name: one for one in reversed(subjects)}.values())[::-1]
+
+
+def _unlike(sources: list[list[Subject]]) -> list[list[Subject]]:
+    """The same, but for whose name is taken already."""
+    taken: set[str] = set()
+    kept = []
+    for some in sources:
+        own = [one for one in _apart(some) if one.name not in taken]
+        taken.update(one.name for one in own)
+        kept += [own] if own else []
+    return kept
