@@ -2,9 +2,12 @@
 
 Weights are random, of the true shapes; words are noise. Prints one table: milliseconds to the
 first token, tokens a second (batch 1, greedy), peak memory, load time, and each engine's share of
-the fastest rate at which its weights can be read (measured by a copy in the same run).
+the fastest rate at which its weights can be read (measured by a copy in the same run). Then, of
+logits at over 2,000 positions, the error relative to the first engine's and how often the likeliest
+token is the same one (random weights make near ties of most: real ones agree more often).
 
     python scripts/bench_generate.py --shapes llava-1.5-7b     on a CUDA GPU
+    python scripts/bench_generate.py --shapes llava-1b         on a CPU with 12 GB
     python scripts/bench_generate.py --shapes tiny             anywhere
 """
 
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import platform
 import tempfile
 import time
@@ -24,6 +28,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
@@ -31,13 +36,14 @@ from transformers import (
 )
 
 from ragvis.generator.decode import Decoder
-from ragvis.generator.loading import BITSANDBYTES, INT8, load_model
+from ragvis.generator.loading import BITSANDBYTES, INT8, Checkpoint, load_model
 from ragvis.generator.reuse import PictureFeatures
 from ragvis.generator.sampling import Sampling
 
 IMAGE, PICTURE_TOKENS, TEXT_TOKENS = 32_000, 576, 548
 SHAPES = {  # width, inner width, heads, layers of the language model; the tower's width, layers
     "llava-1.5-7b": (4096, 11008, 32, 32, 1024, 24),
+    "llava-1b": (2048, 5632, 16, 16, 1024, 24),
     "tiny": (256, 512, 4, 4, 64, 3),
 }
 ENGINES = (
@@ -45,7 +51,9 @@ ENGINES = (
     ("bitsandbytes LLM.int8", "8bit", BITSANDBYTES),
     ("bitsandbytes NF4", "4bit", BITSANDBYTES),
     ("ours, int8 rows", "8bit", INT8),
+    ("ours, from its cache", "8bit", INT8),
 )
+_PASSAGES = 2  # prompts whose logits are compared
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class Row:
     rate: float  # tokens a second
     peak_gib: float
     weights_gib: float  # read for every token
+    logits: torch.Tensor  # (positions, vocabulary) float32, on the CPU
 
 
 def checkpoint(shapes: str, folder: Path) -> Path:
@@ -141,13 +150,11 @@ def wait() -> None:
 
 def measure(folder: Path, name: str, quantize: str, engine: str, n: int) -> Row:
     """Load and time one engine; rates are of the tokens after the first."""
-    from transformers import AutoConfig
-
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     config = AutoConfig.from_pretrained(folder)
-    model = load_model(str(folder), config, quantize, engine, None)
+    model = load_model(Checkpoint(str(folder), str(folder), None, config, None), quantize, engine)
     wait()
     loaded = time.perf_counter() - started
     inputs, write = prompt(model), writer(model, engine)
@@ -158,12 +165,20 @@ def measure(folder: Path, name: str, quantize: str, engine: str, n: int) -> Row:
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
     language = [*model.model.language_model.parameters(), *model.model.language_model.buffers()]
     read = sum(t.numel() * t.element_size() for t in [*language, *model.lm_head.parameters()])
-    row = Row(name, loaded, first * 1e3, n / (many - few), peak, read / 2**30)
+    row = Row(name, loaded, first * 1e3, n / (many - few), peak, read / 2**30, logits_of(model))
     del model, inputs, write
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return row
+
+
+def logits_of(model: Any) -> torch.Tensor:
+    """(positions, vocabulary) float32: what it would say after every token of some prompts."""
+    torch.manual_seed(1)
+    with torch.inference_mode():
+        rows = [model(**prompt(model)).logits[0].float().cpu() for _ in range(_PASSAGES)]
+    return torch.cat(rows)
 
 
 def bandwidth() -> float:
@@ -190,20 +205,33 @@ def main() -> None:
     limit = bandwidth()
     print(f"{chosen.shapes}, random weights, batch 1, {PICTURE_TOKENS} + {TEXT_TOKENS} tokens")
     print(f"{device}, copy {limit:.0f} GiB/s, torch {torch.__version__}, {date.today()}\n")
-    print(f"{'engine':24}{'load s':>8}{'first ms':>10}{'tok/s':>8}{'of limit':>10}{'peak GiB':>10}")
+    print(
+        f"{'engine':24}{'load s':>8}{'first ms':>10}{'tok/s':>8}{'of limit':>10}{'peak GiB':>10}"
+        f"{'error':>10}{'top-1':>8}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         checkpoint(chosen.shapes, Path(folder))
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        os.environ["RAGVIS_CACHE"] = str(Path(folder) / "cache")
+        reference: torch.Tensor | None = None
         for name, quantize, engine in ENGINES:
             row = measure(Path(folder), name, quantize, engine, chosen.tokens)
-            share = row.rate * row.weights_gib / limit
-            print(
-                f"{row.name:24}{row.load_s:8.1f}{row.first_ms:10.0f}{row.rate:8.1f}"
-                f"{share:10.2f}{row.peak_gib:10.2f}",
-                flush=True,
-            )
+            reference = row.logits if reference is None else reference
+            print_row(row, limit, reference)
+
+
+def print_row(row: Row, limit: float, reference: torch.Tensor) -> None:
+    """One engine's line of the table."""
+    share = row.rate * row.weights_gib / limit
+    error = float((row.logits - reference).norm() / reference.norm())
+    same = float((row.logits.argmax(1) == reference.argmax(1)).float().mean())
+    print(
+        f"{row.name:24}{row.load_s:8.1f}{row.first_ms:10.0f}{row.rate:8.1f}"
+        f"{share:10.2f}{row.peak_gib:10.2f}{error:10.4f}{same:8.3f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

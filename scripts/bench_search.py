@@ -166,7 +166,7 @@ PEERS: dict[str, tuple[Callable[[int], Any], str, tuple[int, ...], int]] = {
 def peer(name: str, catalog: Catalog, queries: Any, true: Any) -> None:
     """One of FAISS' own indexes over the same vectors."""
     make, setting, values, count = PEERS[name]
-    faiss.omp_set_num_threads(os.cpu_count())
+    faiss.omp_set_num_threads(os.cpu_count() or 1)
     started, index, ids = time.perf_counter(), make(catalog.dim), []
     if not index.is_trained:
         index.cp.niter = 8
@@ -209,7 +209,7 @@ def main() -> None:
         true = truth(catalog, queries)
         faiss.omp_set_num_threads(1)
         ours(catalog, queries, true, "ragvis", built)
-        faiss.omp_set_num_threads(os.cpu_count())
+        faiss.omp_set_num_threads(os.cpu_count() or 1)
         churn(catalog, 0.2)
         fill(catalog, maker, asked.count // 5, 3 * 10**9)
         built = derive(catalog)

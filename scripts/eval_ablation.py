@@ -15,9 +15,9 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
-from typing import NamedTuple
 
 from evalset.collection import EVALSET, HALVES, Values, measured, opened, show
 
@@ -33,7 +33,8 @@ RRF_K = 60  # Cormack, Clarke, Büttcher: Reciprocal Rank Fusion, SIGIR 2009
 DEPTH = 10
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True)
+class Case:
     """One query's candidates in one generation of an index."""
 
     index: Index

@@ -16,6 +16,8 @@ import numpy as np
 import peft
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from test_composer import ATTACKS, make_hit
@@ -173,6 +175,20 @@ def test_int8_rows_on_the_cpu(
     pieces = list(model.stream(prompt, [shot], SHORT))
     assert 1 <= model.usage.completion_tokens <= 6
     assert "".join(pieces) == model._whole(model.inputs(prompt, [shot]), SHORT)
+
+
+@given(out=st.integers(1, 70), blocks=st.integers(1, 6), seed=st.integers(0, 99))
+def test_a_row_by_int8_weights_on_the_cpu(out: int, blocks: int, seed: int) -> None:
+    """As exact as bfloat16 activations are, whatever the shape and however large an outlier."""
+    draw, width = torch.Generator().manual_seed(seed), 64 * blocks
+    weight, scale = int8.quantize_rows(torch.randn(out, width, generator=draw))
+    x = torch.randn(1, 1, width, generator=draw)
+    x[..., seed % width] *= 1000
+    y = int8.one_row_on_cpu(x, weight, scale)
+    whole = x.double() @ (weight.double() * scale[:, None].double()).T
+    most = (x.abs().double() @ (weight.abs().double() * scale[:, None].double()).T) / 128
+    assert y.shape == (1, 1, out) and y.dtype == x.dtype
+    assert bool(((y - whole).abs() <= most + 1e-6).all())
 
 
 def eight_bit(folder: str, said: list[str]) -> Any:

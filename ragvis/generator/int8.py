@@ -17,6 +17,7 @@ from torch import nn
 
 from ragvis._lazy import require
 
+_PACKED = 64  # columns that PyTorch's kernel for CPUs reads at once; of others it reads too many
 # (rows of weights a program multiplies, columns it reads at once), the fastest on an H100
 _TALL, _WIDE = (2, 2048), (4, 1024)
 
@@ -45,8 +46,9 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (…, in) -> (…, out)."""
-        if x.is_cuda and x.numel() == self.in_features:
-            y = one_row(x, self.weight, self.scale)
+        if x.numel() == self.in_features and (x.is_cuda or self.in_features % _PACKED == 0):
+            row = one_row if x.is_cuda else one_row_on_cpu
+            y = row(x, self.weight, self.scale)
             return y if self.bias is None else y + self.bias
         return F.linear(x, self.dequantized(x.dtype), self.bias)
 
@@ -68,6 +70,17 @@ def quantize(model: nn.Module, keep: Sequence[str], device: torch.device | str) 
             whole = cast(nn.Linear, model.get_submodule(name).to(device))
             setattr(model.get_submodule(parent), child, Int8Linear(whole))
     return model.to(device)
+
+
+def one_row_on_cpu(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """x (…, in) of one row -> (…, out), multiplied as bfloat16 and scaled as float32; in is a
+    multiple of 64.
+
+    PyTorch has a vectorized kernel for bfloat16; its others are slower than 32-bit weights.
+    """
+    unit = torch.ones(len(weight), dtype=torch.bfloat16)
+    y = torch._weight_int8pack_mm(x.reshape(1, -1).bfloat16(), weight, unit)
+    return (y.float() * scale).to(x.dtype).reshape(*x.shape[:-1], -1)
 
 
 def one_row(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
