@@ -517,7 +517,13 @@ def test_a_folder_s_weights_have_a_name(tmp_path: Path) -> None:
     for data in (b"a" * 3_000_000, b"a" * 2_999_999 + b"b", b"a" * 3_000_001, b"short"):
         weights.write_bytes(data)
         names.add(hub.revision_of(tmp_path))
+    trained = bytearray(b"a" * 30_000_000)  # both of its ends as they were
+    for place in (None, 15_000_000):
+        if place is not None:
+            trained[place : place + 1_000_000] = b"b" * 1_000_000
+        weights.write_bytes(trained)
+        names.add(hub.revision_of(tmp_path))
     weights.rename(tmp_path / "another.safetensors")
     names.add(hub.revision_of(tmp_path))
-    assert len(names) == 5 and all(name.startswith("local-") for name in names)
+    assert len(names) == 7 and all(name.startswith("local-") for name in names)
     assert hub.revision_of(tmp_path) in names

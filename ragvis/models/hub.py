@@ -13,7 +13,7 @@ from ragvis._lazy import require
 from ragvis._quiet import quiet
 from ragvis.errors import ModelError, ModelUnavailable, RagvisError
 
-_END = 2**20  # bytes
+_BLOCK, _BLOCKS = 2**14, 512  # bytes read at each of so many places of a file
 
 
 def obey_offline() -> None:
@@ -39,16 +39,17 @@ def refuse_plain_download(architecture: str, tag: str) -> None:
 def revision_of(folder: Path) -> str:
     """A name for the weights in a folder: other weights, another name.
 
-    It comes from each file's size, beginning and end, as reading all of a large one takes minutes.
+    It comes from each file's size and from places all over it, as reading all of a large one takes
+    minutes. Training changes every place; a tensor or two changed by hand may go unseen.
     """
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.bin")):
         size = file.stat().st_size
         digest.update(f"{file.name}:{size}:".encode())
         with file.open("rb") as stream:
-            digest.update(stream.read(_END))
-            stream.seek(max(0, size - _END))
-            digest.update(stream.read(_END))
+            for place in [*range(0, size, max(_BLOCK, size // _BLOCKS)), max(0, size - _BLOCK)]:
+                stream.seek(place)
+                digest.update(stream.read(_BLOCK))
     return f"local-{digest.hexdigest()[:12]}"
 
 
