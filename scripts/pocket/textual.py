@@ -44,7 +44,8 @@ class TextMaker:
         said = page.said()
         many = min(self._chance.randint(3, _AT_MOST - 2), len(said))
         rows = [self._answered(page, *one) for one in self._chance.sample(said, many)]
-        rows += [self._open(page) for _ in range(self._chance.choice((0, 1, 1, 2)))]
+        # With half as many a round of training made pocket refuse less than it had before
+        rows += [self._open(page) for _ in range(self._chance.choice((1, 2, 2, 3)))]
         return rows
 
     def two_sources(self) -> list[Row]:
