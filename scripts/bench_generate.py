@@ -4,7 +4,9 @@ Weights are random, of the true shapes; words are noise. Prints one table: milli
 first token, tokens a second (batch 1, greedy), peak memory, load time, and each engine's share of
 the fastest rate at which its weights can be read (measured by a copy in the same run). Then, of
 logits at over 2,000 positions, the error relative to the first engine's and how often the likeliest
-token is the same one (random weights make near ties of most: real ones agree more often).
+token is the same one (random weights make near ties of most: real ones agree more often); of whole
+prompts, so it is the weights' error and not that of a decode step's kernel. What is loaded first as
+ours is also written to the cache, in its time; small shapes are not, and loaded twice alike.
 
     python scripts/bench_generate.py --shapes llava-1.5-7b     on a CUDA GPU
     python scripts/bench_generate.py --shapes llava-1b         on a CPU with 12 GB

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from conftest import DEMO, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
@@ -380,7 +382,7 @@ def test_what_is_put_together_can_be_taken_apart(
     examples = [
         Encoded(begun + end, [IGNORED] * (len(begun) + len(end) - 1) + end[-1:]) for end in ends
     ]
-    sheaves = gather(examples, longest)
+    sheaves = gather(examples, longest, image=0)
     assert [one for sheaf in sheaves for one in _taken_apart(sheaf)] == examples
     for sheaf in sheaves:
         assert len(sheaf.ids) <= longest or max(sheaf.branch) == 1
@@ -425,6 +427,7 @@ def test_together_they_are_learned_as_one_by_one(small: smoke.Outcome) -> None:
                 if one is not None
             ],
             longest,
+            trainee.processor.image_token_id,
         )
         loss = trainee.loss(found)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -507,6 +510,24 @@ def test_the_card_is_that_of_the_weights_and_names_every_source() -> None:
     assert text.index("What it cannot do") < text.index("What it is") < text.index("Figures")
     for name, about in facts["training_data"]["images"].items():
         assert name in text and all(licence in text for licence in about["licences"])
+
+
+def test_a_lora_can_be_gone_on_with(small: smoke.Outcome, tmp_path: Path) -> None:
+    left = small.model.parent / "stage2" / LORA
+    trainee = Trainee(small.model.parent / "base")
+    begun = trainee.add_lora(3, left)
+    held = load_file(left / "adapter_model.safetensors")
+    assert sum(p.numel() for p in begun) == sum(part.numel() for part in held.values())
+    sums = sorted(float(p.detach().half().float().sum()) for p in begun)
+    assert sums == pytest.approx(
+        sorted(float(part.float().sum()) for part in held.values()), abs=0.01
+    )
+    other = tmp_path / "other"
+    shutil.copytree(left, other)
+    save_file({f"x{k}": v for k, v in held.items()}, other / "adapter_model.safetensors")
+    for wrong in (other, tmp_path / "nowhere", tmp_path):
+        with pytest.raises(UsageError, match="no LoRA of this model"):
+            Trainee(small.model.parent / "base").add_lora(3, wrong)
 
 
 def test_wrong_files_and_numbers_are_refused_in_a_line(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ class VisionChat:
         self._pictures: list[tuple[Hit, Picture]] = []  # none, or the one
         self._turns: list[Turn] = []
         self.prompt = ""  # the last one, exactly
+        self.drawn = self.sampling  # how the last answer was
 
     @property
     def choice(self) -> ModelChoice:
@@ -171,6 +172,7 @@ class VisionChat:
         if not prompt.strip():
             raise UsageError("the message is empty")
         sampling, picture = sampling or self.sampling, self.picture
+        self.drawn = sampling
         turns = [*self._turns, Turn("user", prompt)]
         grounded = self.refuse and not self.generator.spec.refuses_bare
         text = self._grounded(prompt, sampling) if grounded else self._plain(turns, sampling)

@@ -83,13 +83,15 @@ def command(
         done = {"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()}
         if not as_json:
             _print(report, index, dry_run, time.monotonic() - started)
-        if seen_by is not None:
-            stored = _store_features(index, seen_by)
-            done["features"] = stored.to_dict()
-            if not as_json:
-                _print_features(stored)
-        if as_json:
-            print_json(done)
+        try:
+            if seen_by is not None:
+                stored = _store_features(index, seen_by)
+                done["features"] = stored.to_dict()
+                if not as_json:
+                    _print_features(stored)
+        finally:  # what was indexed is indexed, whatever came of the rest
+            if as_json:
+                print_json(done)
         started = time.monotonic()
 
 

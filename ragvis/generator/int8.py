@@ -2,8 +2,9 @@
 
 The numbers are bitsandbytes' own row-wise format: w ≈ q * absmax / 127 with q = round(127 w /
 absmax). LLM.int8 also quantizes the activations and looks for outliers at every step, which costs
-it a synchronization with the host per layer; here activations stay as they are, so outliers need
-no care, and the decode step can be compiled and replayed as one CUDA graph.
+it a synchronization with the host per layer; here activations stay as they are (on a CPU a decode
+step rounds them to bfloat16), so outliers need no care, and the decode step can be compiled and
+replayed as one CUDA graph.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer that keeps int8 weights and computes in its input's own dtype."""
+    """A linear layer that keeps int8 weights; in and out are of the input's own dtype."""
 
     weight: torch.Tensor  # (out, in) int8
     scale: torch.Tensor  # (out,) float32

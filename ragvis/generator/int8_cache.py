@@ -47,26 +47,37 @@ class Int8Cache:
         self._dtype = dtype
         self._keep = keep
         self._tell = tell
-        named = f"{_LAYOUT} {checkpoint.revision} {dtype} {sorted(keep)}".encode()
+        self._damaged = False
         self._root = config.cache_dir() / "int8"
-        self._folder = self._root / hashlib.sha256(named).hexdigest()[:16]
+        self._folder = self._root / self._key()
+
+    def _key(self) -> str:
+        """Of everything that the kept tensors were made of."""
+        of = self._checkpoint
+        ends = Path(of.where) / "generation_config.json"
+        parts = [_LAYOUT, of.revision, self._dtype, sorted(self._keep), of.config.to_json_string()]
+        parts.append(ends.read_text("utf-8") if ends.is_file() else "")
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def load(self, device: torch.device) -> nn.Module | None:
         """The model as it was saved, or None where it was not, or is not what was written."""
+        if not (self._folder / _COMPLETE).is_file():
+            return None
         try:
             about = json.loads((self._folder / _COMPLETE).read_text("utf-8"))
             tensors = self._read(about["sha256"], device)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            tensors |= {name: tensors[first] for name, first in about["same"].items()}
+            generation = GenerationConfig.from_dict(about["generation"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             self._tell(f"the 8-bit weights in {self._folder} are damaged ({error}); made anew")
+            self._damaged = True
             return None
-        tensors |= {name: tensors[first] for name, first in about["same"].items()}
         model = self._hollow()
-        if set(tensors) != set(_all_tensors(model)):  # another version of transformers wrote them
+        if _shapes(tensors) != _shapes(_all_tensors(model)):  # another transformers wrote them
+            self._damaged = True
             return None
         _fill(model, tensors)
-        model.generation_config = GenerationConfig.from_dict(about["generation"])
+        model.generation_config = generation
         return model.eval()
 
     def _read(self, wanted: dict[str, str], device: torch.device) -> Tensors:
@@ -96,17 +107,30 @@ class Int8Cache:
             return
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            if shutil.disk_usage(self._root).free < 1.5 * size:
-                raise OSError(f"{size / 2**30:.1f} GiB would leave the disk full")
-            self._tell(f"keeping the 8-bit weights ({size / 2**30:.1f} GiB) in {self._folder}")
             with FileLock(self._root / "lock"):
-                self._write(own, {"same": same, "generation": model.generation_config.to_dict()})
-        except OSError as error:
+                if not (self._folder / _COMPLETE).is_file() or self._damaged:
+                    self._keep_now(
+                        own, {"same": same, "generation": model.generation_config.to_dict()}
+                    )
+        except (OSError, SafetensorError, NotImplementedError) as error:  # no locks on this disk
             self._tell(f"the 8-bit weights are not kept: {error}")
 
-    def _write(self, tensors: Tensors, about: dict[str, Any]) -> None:
-        part = self._folder.with_suffix(".part")  # a leftover here belongs to a killed process
-        shutil.rmtree(part, ignore_errors=True)
+    def _keep_now(self, tensors: Tensors, about: dict[str, Any]) -> None:
+        """With the lock held: nobody else is writing here."""
+        for part in self._root.glob("*.part"):  # of a process that was killed
+            shutil.rmtree(part, ignore_errors=True)
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        if shutil.disk_usage(self._root).free < 1.5 * size:
+            raise OSError(f"{size / 2**30:.1f} GiB would leave the disk full")
+        self._tell(f"keeping the 8-bit weights ({size / 2**30:.1f} GiB) in {self._folder}")
+        part = self._folder.with_suffix(".part")
+        try:
+            self._write(part, tensors, about)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+    def _write(self, part: Path, tensors: Tensors, about: dict[str, Any]) -> None:
         part.mkdir()
         hashes = {}
         for n, shard in enumerate(_shards(tensors)):
@@ -114,12 +138,14 @@ class Int8Cache:
             save_file({name: tensor.contiguous().cpu() for name, tensor in shard.items()}, file)
             flush(file)
             hashes[file.name] = sha256_of_file(file)
-        of = [self._checkpoint.name, self._checkpoint.lora]
-        self._forget(of)
-        about |= {"of": of, "sha256": hashes}
+        of = self._checkpoint
+        known = [os.path.abspath(n) if n and Path(n).is_dir() else n for n in (of.where, of.lora)]
+        about |= {"of": [*known, str(self._dtype)], "sha256": hashes}
         (part / _COMPLETE).write_text(json.dumps(about), "utf-8")
-        flush(part / _COMPLETE)
+        self._forget(about["of"])
         os.replace(part, self._folder)
+        if os.name != "nt":  # Windows has no handle on a folder to flush
+            flush(self._root)
 
     def _forget(self, of: list[str | None]) -> None:
         """What is kept of a checkpoint's earlier weights, of these if they are damaged, and of
@@ -127,18 +153,18 @@ class Int8Cache:
         for file in self._root.glob(f"*/{_COMPLETE}"):
             known = _of(file)
             gone = [n for n in known if n and Path(n).is_absolute() and not Path(n).exists()]
-            if known == of or gone:
+            if file.parent.suffix != ".part" and (known == of or gone):
                 shutil.rmtree(file.parent, ignore_errors=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _of(file: Path) -> list[str | None]:
-    """Name and LoRA of the checkpoint whose weights these are."""
+    """Checkpoint, LoRA and dtype that these weights are of."""
     try:
-        name, lora = json.loads(file.read_text("utf-8"))["of"]
+        where, lora, dtype = json.loads(file.read_text("utf-8"))["of"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [name, lora]
+    return [where, lora, dtype]
 
 
 def _all_tensors(model: nn.Module) -> Tensors:
@@ -165,11 +191,20 @@ def _shards(tensors: Tensors) -> Iterator[Tensors]:
     yield shard
 
 
+def _shapes(tensors: Tensors) -> dict[str, tuple[Any, ...]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
 def _fill(model: nn.Module, tensors: Tensors) -> None:
+    parameters = {
+        id(t): nn.Parameter(t, requires_grad=False)
+        for t in tensors.values()
+        if t.is_floating_point()
+    }
     for name, tensor in tensors.items():
         parent, _, own = name.rpartition(".")
         module = model.get_submodule(parent)
         if own in module._parameters:
-            module._parameters[own] = nn.Parameter(tensor, requires_grad=False)
+            module._parameters[own] = parameters[id(tensor)]  # tied weights stay one
         else:
             module._buffers[own] = tensor

@@ -51,7 +51,7 @@ def record_of_picture_chat(chat: VisionChat) -> dict[str, Any]:
     asked = {
         "question": question.text,
         "images": [chat.hit.file],
-        "sampling": asdict(chat.sampling),
+        "sampling": asdict(chat.drawn),
         "system": chat.system,
         "refuse": chat.refuse,
         "model": asdict(chat.choice),

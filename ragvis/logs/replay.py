@@ -17,6 +17,7 @@ from ragvis.index import Index
 from ragvis.logs.log import Entry, sound
 from ragvis.logs.record import record_of, record_of_picture_chat
 from ragvis.logs.resume import choice_of, resume
+from ragvis.prompts import GROUNDED_SYSTEM
 from ragvis.retriever import Retriever
 from ragvis.types import SCHEMA_VERSION, Tell
 
@@ -116,7 +117,8 @@ def _again_about_picture(entry: Entry, earlier: Sequence[Entry], tell: Tell) -> 
     asked = entry.record["asked"]
     with sound(entry):
         how = {"sampling": Sampling(**asked["sampling"]), "system": asked["system"]}
-        how["refuse"] = asked.get("refuse", True)  # older records have none
+        # Older records have none: pocket was asked as with it, all others as without
+        how["refuse"] = asked.get("refuse", GROUNDED_SYSTEM in entry.record["prompt"])
         picture = asked["images"][0]
     chat = VisionChat(**asdict(choice_of(entry)), **how, tell=tell)
     said = [(one.record["asked"]["question"], one.record["answer"]["answer"]) for one in earlier]

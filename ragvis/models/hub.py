@@ -43,7 +43,8 @@ def revision_of(folder: Path) -> str:
     minutes. Training changes every place; a tensor or two changed by hand may go unseen.
     """
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.bin")):
+    kinds = ("*.safetensors", "*.bin", "adapter_config.json")  # how far a LoRA goes is in the last
+    for file in [file for kind in kinds for file in sorted(folder.glob(kind))]:
         size = file.stat().st_size
         digest.update(f"{file.name}:{size}:".encode())
         with file.open("rb") as stream:

@@ -52,7 +52,8 @@ class Documented:
 
 @functools.cache
 def documented() -> tuple[Documented, ...]:
-    """Of every public function and class of the modules above that has a summary."""
+    """Of every public function and class of the modules above that has a short summary, as this
+    version of Python documents it."""
     found = (_of(f"{name}.{member}", thing) for name in _MODULES for member, thing in _public(name))
     by_summary = {one.summary: one for one in found if one is not None}  # each is said of one alone
     return tuple(by_summary.values())
@@ -72,9 +73,8 @@ def _of(name: str, thing: Any) -> Documented | None:
     summary = re.split(r"\.(?:\s|$)", text)[0]
     if not 20 < len(summary) < 140 or "(" in summary.split(" ")[0]:
         return None
-    passage = f"{name}: {text[:_LONGEST]}".rsplit(" ", 1)[0]
-    if summary not in passage:
-        return None
+    cut = text if len(text) <= _LONGEST else text[:_LONGEST].rsplit(" ", 1)[0]
+    passage = f"{name}: {cut}"
     verb = _VERB.match(summary)
     asked = f"Which function {verb[1].lower()}s{summary[verb.end() :]}?" if verb else ""
     return Documented(name, summary, passage, asked)

@@ -17,7 +17,7 @@ from scripts.pocket.pictorial import Picture, PictureMaker
 from scripts.pocket.rows import Row
 from scripts.pocket.textual import TextMaker
 
-# How often each kind of page is made. A page has one to seven questions.
+# How often each kind of page is made. A page has one to nine questions.
 MIX = {
     "text": 40, "two_sources": 12, "two_steps": 12, "docs": 5,
     "name": 16, "which": 8, "absent": 8, "is_there": 8, "picture_and_text": 10,

@@ -35,7 +35,7 @@ class PictureMaker:
             self._by_name.setdefault(name, []).append(file)
         self._chance = chance
         self._writer = writer
-        self._flags = [one for one in pictures if one[1].startswith(_FLAG)]
+        self._flags = [name for name in self._by_name if name.startswith(_FLAG)]
         self._some(_MOST)  # said now, and not in the middle
 
     def caption(self) -> Row:
@@ -88,7 +88,7 @@ class PictureMaker:
     def picture_and_text(self) -> list[Row]:
         """What a text says of the thing that a picture shows, and what none says."""
         flags = len(self._flags) > 2 and self._chance.random() < 0.35
-        shown = self._chance.sample(self._flags, 3) if flags else self._some(3)
+        shown = self._shown(self._chance.sample(self._flags, 3)) if flags else self._things(3)
         kind, called = ("country", _COUNTRY) if flags else ("thing", _THING)
         return self._said_of(shown[self._chance.choice((0, 1)) :], kind, called)
 
@@ -97,7 +97,7 @@ class PictureMaker:
         r = self._chance
         domain = self._writer.of_kind(kind)
         fact, *more = r.sample(domain.facts, 4)
-        names = [name.removeprefix(_FLAG) for _, name in shown]
+        names = [name.removeprefix(_FLAG) for _, name in shown]  # of a flag its country
         about = [self._writer.subject(domain, name, [fact]) for name in names]
         first = about[0]
         places = list(range(len(about)))
@@ -124,12 +124,19 @@ class PictureMaker:
     def _texts(self, n: int) -> list[str]:
         return [self._writer.passage([self._writer.subject()]) for _ in range(n)]
 
-    def _some(self, n: int) -> list[Picture]:
+    def _shown(self, names: list[str]) -> list[Picture]:
+        return [(self._chance.choice(self._by_name[name]), name) for name in names]
+
+    def _things(self, n: int) -> list[Picture]:
+        return self._some(n, [name for name in self._by_name if not name.startswith(_FLAG)])
+
+    def _some(self, n: int, names: list[str] | None = None) -> list[Picture]:
         """Pictures of so many things whose names have no word in common."""
+        names = names or list(self._by_name)
         for _ in range(_TRIES):
-            taken = self._apart(self._chance.sample(list(self._by_name), len(self._by_name)), n)
+            taken = self._apart(self._chance.sample(names, len(names)), n)
             if len(taken) == n:
-                return [(self._chance.choice(self._by_name[name]), name) for name in taken]
+                return self._shown(taken)
         raise UsageError(f"there are no pictures of {n} things that have no word in common")
 
     def _apart(self, names: list[str], n: int) -> list[str]:

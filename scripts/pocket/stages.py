@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ragvis._quiet import quiet
+from ragvis.conversation import IMAGE_TOKEN
 from ragvis.errors import UsageError
 from ragvis.generator.loading import find, load_model
 from ragvis.generator.processors import picture_tokens
@@ -80,16 +81,24 @@ class Trainee:
         return self.model.model.multi_modal_projector
 
     def add_lora(self, rank: int, begun: Path | None) -> list[torch.nn.Parameter]:
-        """A LoRA on the language model, new or as another run left it; its weights."""
+        """A LoRA on the language model, new or as another run left it; its weights.
+
+        Raises:
+            UsageError: what the other run left is none of that, or another model's.
+        """
         own = self.model.model.language_model
         named = [name for name, _ in own.named_modules() if name.rsplit(".", 1)[-1] in _LEARNING]
-        known = LoraConfig.from_pretrained(begun) if begun else None
-        rank, alpha = (known.r, known.lora_alpha) if known else (rank, 2 * rank)
-        config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=named)
-        with quiet():
-            self.model.model.language_model = get_peft_model(own, config)
-        if begun:
-            _read_lora(self.model.model.language_model, begun)
+        try:
+            known = LoraConfig.from_pretrained(begun) if begun else None
+            rank, alpha = (known.r, known.lora_alpha) if known else (rank, 2 * rank)
+            config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=named)
+            with quiet():
+                self.model.model.language_model = get_peft_model(own, config)
+            if begun:
+                _read_lora(self.model.model.language_model, begun)
+        except (OSError, SafetensorError, RuntimeError, ValueError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(f"no LoRA of this model in {begun}: {reason}") from error
         return [p for p in self.model.model.language_model.parameters() if p.requires_grad]
 
     def loss(self, batch: Sequence[Sheaf]) -> torch.Tensor:
@@ -142,7 +151,8 @@ class Trainee:
         if not kept:
             raise UsageError("no conversation to learn from", "All are too long, or there is none.")
         print(f"{len(kept)} conversations; {len(found) - len(kept)} were too long")
-        return gather(kept, data.longest)
+        image = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        return gather(kept, min(data.longest, data.budget), image)
 
 
 def stage_1(folder: Path, data: Data, plan: Plan, out: Path) -> list[float]:
@@ -275,8 +285,7 @@ def _read_lora(model: Any, folder: Path) -> None:
     found = set_peft_model_state_dict(model, held)
     missing = [name for name in found.missing_keys if "lora_" in name]
     if missing or found.unexpected_keys:
-        stray = [*missing, *found.unexpected_keys][0]
-        raise UsageError(f"the LoRA in {folder} is another model's: {stray}")
+        raise ValueError([*missing, *found.unexpected_keys][0])
 
 
 def _write_lora(model: Any, folder: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragvis.errors import UsageError
+from scripts.pocket.rows import upper
 from scripts.pocket.values import Values
 
 _FACTS = Path(__file__).parent / "facts.txt"
@@ -83,11 +84,11 @@ class Subject:
 
     def ask(self, form: str) -> str:
         """A question about it, of one of a fact's forms."""
-        return _upper(form.format(e=self.name))
+        return upper(form.format(e=self.name))
 
     def answer(self, fact: Fact) -> str:
         """A whole sentence, but for the full stop."""
-        return _upper(fact.answer.format(e=self.name, v=self.values[fact]))
+        return upper(fact.answer.format(e=self.name, v=self.values[fact]))
 
 
 @functools.cache
@@ -177,14 +178,14 @@ class Writer:
 
     def _prose(self, one: Subject) -> str:
         """Sentences; the first names it."""
-        return " ".join(_upper(s) for s in self._sentences(one, named=False))
+        return " ".join(upper(s) for s in self._sentences(one, named=False))
 
     def _prose_with_more(self, one: Subject) -> str:
         """The same, with sentences that say nothing, and values that were true once."""
         r = self._chance
         parts = []
         for fact, said in zip(one.values, self._sentences(one, named=False), strict=True):
-            parts.append(_upper(said))
+            parts.append(upper(said))
             if r.random() < 0.3:
                 parts.append(r.choice(_FILLERS))
             elif r.random() < 0.2 and (old := self.values.make(fact.value)) != one.values[fact]:
@@ -194,8 +195,8 @@ class Writer:
 
     def _titled(self, one: Subject) -> str:
         """What it is about stands in the title alone, as in a part of a longer document."""
-        title = f"{_upper(one.name)}, {self._chance.choice(one.domain.titles)}"
-        said = [_upper(s) for s in self._sentences(one, named=True)]
+        title = f"{upper(one.name)}, {self._chance.choice(one.domain.titles)}"
+        said = [upper(s) for s in self._sentences(one, named=True)]
         if len(said) == 1:
             title += f": {self._chance.choice(next(iter(one.values)).labels)}"
         return f"{title}: {' '.join(said)}"
@@ -214,7 +215,7 @@ class Writer:
     def _fields(self, one: Subject) -> str:
         r = self._chance
         lines = [(r.choice(fact.labels), value) for fact, value in one.values.items()]
-        head = _upper(one.name)
+        head = upper(one.name)
         if r.random() < 0.3:
             head += f", {r.choice(one.domain.titles)}"
         form, between = r.choice(
@@ -237,14 +238,14 @@ class Writer:
         if not shared:
             return " ".join(self._about(one) for one in subjects)
         rows = [["Name", *(r.choice(f.labels) for f in shared)]]
-        rows += [[_upper(s.name), *(s.values[f] for f in shared)] for s in subjects]
+        rows += [[upper(s.name), *(s.values[f] for f in shared)] for s in subjects]
         if r.random() < 0.6:
             rows.insert(1, ["---"] * len(rows[0]))
             text = " ".join(f"| {' | '.join(row)} |" for row in rows)
         else:
             text = "; ".join(", ".join(row) for row in rows) + "."
         rest = [
-            _upper(r.choice(f.said).format(e=s.name, v=v))
+            upper(r.choice(f.said).format(e=s.name, v=v))
             for s in subjects
             for f, v in s.values.items()
             if f not in shared
@@ -258,7 +259,3 @@ def _leaning(said: str, one: Subject) -> str:
         if said.startswith(opening):
             return f"{one.pronoun} {said.removeprefix(opening)}"
     return said.replace("the {e}", "it")
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

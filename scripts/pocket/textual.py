@@ -10,7 +10,6 @@ from scripts.pocket.rows import Row, Sheet, cited, upper
 from scripts.pocket.texts import Fact, Subject, Writer
 
 _LONGEST = 1700  # characters of all passages together: about 450 tokens
-_AT_MOST = 8  # questions about the same texts
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class TextMaker:
         """Values out of sources that give several, and questions that they nearly answer."""
         page = self._page()
         said = page.said()
-        many = min(self._chance.randint(3, _AT_MOST - 2), len(said))
+        many = min(self._chance.randint(3, 6), len(said))
         rows = [self._answered(page, *one) for one in self._chance.sample(said, many)]
         # With half as many a round of training made pocket refuse less than it had before
         rows += [self._open(page) for _ in range(self._chance.choice((1, 2, 2, 3)))]
@@ -55,6 +54,8 @@ class TextMaker:
         others = [self.writer.subject(pair[0].domain) for _ in range(r.choice((0, 1, 2)))]
         page = self._paged([[one] for one in _apart([*pair, *others])])
         places = [n for n, some in enumerate(page.about, 1) for one in some if one in pair]
+        if len(places) < 2:  # one had no room, or the name of another
+            return self.two_sources()
         first, second = (page.about[n - 1][0] for n in places)
         label = r.choice(fact.labels).lower()
         asked = r.choice(
@@ -90,10 +91,12 @@ class TextMaker:
         ]
         page = self._paged([[one] for one in _apart([first, second, *others])])
         places = {id(some[0]): n for n, some in enumerate(page.about, 1)}
+        if id(first) not in places or id(second) not in places:
+            return self.two_steps()
         who = fact.answer.format(v="the person who", e=_the(first))
         known = cited(first.answer(fact), places[id(first)])
         rows = []
-        for one in r.sample(people.facts, 4):
+        for one in dict.fromkeys([*r.sample(list(second.values), 1), *r.sample(people.facts, 4)]):
             asked = upper(r.choice(one.asked).format(e=who))
             if one in second.values:
                 answer = f"{known} {cited(second.answer(one), places[id(second)])}"
@@ -172,7 +175,7 @@ class TextMaker:
         n = r.randrange(len(page.about))
         one = r.choice(page.about[n])
         missing = [fact for fact in one.domain.facts if fact not in one.values]
-        if r.random() < 0.6 and missing:
+        if r.random() < 0.6:
             return page.sheet.row("unanswerable", self._asked(one, r.choice(missing)))
         other = self.writer.subject(one.domain)
         asked = r.choice(list(one.values))
