@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -84,6 +86,28 @@ def replace(part: Path, file: Path) -> None:
     os.replace(part, file)
     if os.name != "nt":  # Windows has no handle on a folder to flush
         flush(file.parent)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill, which becomes ``folder`` when that is done: it appears whole or not
+    at all. What was there goes first. Hold a lock where others may make it too.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    part = folder.with_suffix(".part")
+    for old in (part, folder):  # a part that is there belongs to a killed process
+        shutil.rmtree(old, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        os.replace(part, folder)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    if os.name != "nt":
+        flush(folder.parent)
 
 
 def flush(path: Path) -> None:

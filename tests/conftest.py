@@ -172,3 +172,34 @@ def run_command_line(*arguments: str | Path, stdin: str | None = None) -> Result
 def _one_thread_of_tokenizers() -> Iterator[None]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     yield
+
+
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Checkpoints of a family's true shape, with random weights; each is written once a module."""
+    import checkpoints
+
+    made: dict[str, str] = {}
+
+    def get(family: str) -> str:
+        if family not in made:
+            made[family] = str(checkpoints.FAMILIES[family](tmp_path_factory.mktemp(family)))
+        return made[family]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def load(folder_of: Callable[[str], str]) -> Callable[..., Any]:
+    """The same, loaded."""
+    from ragvis import generator
+
+    loaded: dict[tuple[str, str], Any] = {}
+
+    def get(family: str, quantize: str = "none") -> Any:
+        key = (family, quantize)
+        if key not in loaded:
+            loaded[key] = generator.load(folder_of(family), print, quantize=quantize)
+        return loaded[key]
+
+    return get

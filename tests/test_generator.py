@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bitsandbytes
 import checkpoints
 import numpy as np
 import peft
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from test_composer import ATTACKS, make_hit
-from transformers import AutoModelForImageTextToText
 
 from ragvis import conversation, generator
 from ragvis._quiet import quiet
 from ragvis.composer import Attachment, Room, compose
 from ragvis.errors import ModelError, ModelUnavailable, UsageError
-from ragvis.generator import Sampling, int8, loading
+from ragvis.generator import Sampling
 from ragvis.generator.decode import Decoder
 from ragvis.generator.loading import KEPT_WHOLE
 from ragvis.generator.streams import StopText
@@ -47,31 +37,6 @@ TEMPLATE = {
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     return Image.fromarray(pixels)
-
-
-@pytest.fixture(scope="module")
-def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    made: dict[str, str] = {}
-
-    def get(family: str) -> str:
-        if family not in made:
-            made[family] = str(checkpoints.FAMILIES[family](tmp_path_factory.mktemp(family)))
-        return made[family]
-
-    return get
-
-
-@pytest.fixture(scope="module")
-def load(folder_of: Callable[[str], str]) -> Callable[..., Any]:
-    loaded: dict[tuple[str, str], Any] = {}
-
-    def get(family: str, quantize: str = "none") -> Any:
-        key = (family, quantize)
-        if key not in loaded:
-            loaded[key] = generator.load(folder_of(family), print, quantize=quantize)
-        return loaded[key]
-
-    return get
 
 
 @pytest.mark.parametrize("family", sorted(checkpoints.FAMILIES))
@@ -160,234 +125,6 @@ def test_our_decoder_writes_what_generate_writes(
         written = list(tokens)
         assert written == expected[: len(written)]
         assert len(written) == 12 or expected[len(written)] in model._ends()
-
-
-@pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
-def test_int8_rows_on_the_cpu(
-    folder_of: Callable[[str], str], load: Callable[..., Any], family: str
-) -> None:
-    model = generator.load(folder_of(family), print, quantize="8bit", engine="int8")
-    linear = [m for m in model._model.modules() if isinstance(m, int8.Int8Linear)]
-    assert len(linear) == 2 * 7  # every projection of both layers, and nothing else
-    assert model.info.engine == "int8"
-    whole = load(family)
-    prompt, shot = "<image>\nWhat?", noise(120, 90)
-    with torch.inference_mode():
-        rows = [m._model(**m.inputs(prompt, [shot])).logits[0] for m in (model, whole)]
-    assert torch.cosine_similarity(*rows, dim=-1).min() > 0.99
-    pieces = list(model.stream(prompt, [shot], SHORT))
-    assert 1 <= model.usage.completion_tokens <= 6
-    assert "".join(pieces) == model._whole(model.inputs(prompt, [shot]), SHORT)
-
-
-@given(out=st.integers(1, 70), blocks=st.integers(1, 6), seed=st.integers(0, 99))
-def test_a_row_by_int8_weights_on_the_cpu(out: int, blocks: int, seed: int) -> None:
-    """As exact as bfloat16 activations are, whatever the shape and however large an outlier."""
-    draw, width = torch.Generator().manual_seed(seed), 64 * blocks
-    weight, scale = int8.quantize_rows(torch.randn(out, width, generator=draw))
-    x = torch.randn(1, 1, width, generator=draw)
-    x[..., seed % width] *= 1000
-    y = int8.one_row_on_cpu(x, weight, scale)
-    whole = x.double() @ (weight.double() * scale[:, None].double()).T
-    most = (x.abs().double() @ (weight.abs().double() * scale[:, None].double()).T) / 128
-    assert y.shape == (1, 1, out) and y.dtype == x.dtype
-    assert bool(((y - whole).abs() <= most + 1e-6).all())
-
-
-def eight_bit(folder: str, said: list[str]) -> Any:
-    return generator.load(folder, said.append, quantize="8bit", engine="int8")
-
-
-@pytest.fixture
-def int8_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty one, for models as small as the tests'."""
-    monkeypatch.setenv("RAGVIS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("ragvis.generator.int8_cache._WORTH_IT", 0)
-    (tmp_path / "cache").mkdir()
-    return tmp_path / "cache" / "int8"
-
-
-def test_small_8_bit_weights_are_not_kept(
-    folder_of: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAGVIS_CACHE", str(tmp_path / "cache"))
-    eight_bit(folder_of("llava_1_5"), [])
-    assert not (tmp_path / "cache").exists()
-
-
-def test_8_bit_weights_of_what_is_gone_go(tmp_path: Path, int8_cache: Path) -> None:
-    folders = [checkpoints.llava_1_5(tmp_path / name) for name in ("one", "two")]
-    eight_bit(str(folders[0]), [])
-    shutil.rmtree(folders[0])
-    eight_bit(str(folders[1]), [])
-    assert len(list(int8_cache.glob("*/complete.json"))) == 1
-
-
-@pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
-def test_8_bit_weights_are_quantized_once(
-    folder_of: Callable[[str], str],
-    family: str,
-    int8_cache: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The second time the 16-bit ones are not read; the answers are the same."""
-    said: list[str] = []
-    first = eight_bit(folder_of(family), said)
-    assert len(said) == 1 and "keeping the 8-bit weights" in said[0]
-    monkeypatch.setattr(loading, "_whole_model", pytest.fail)
-    again = eight_bit(folder_of(family), said)
-    assert len(said) == 1 and not (again._model.training)
-    shot = noise(120, 90)
-    with torch.inference_mode():
-        one, two = (m._model(**m.inputs("<image>\nHi", [shot])).logits for m in (first, again))
-    assert torch.equal(one, two)
-    assert list(again.stream("<image>\nHi", [shot], SHORT)) == list(
-        first.stream("<image>\nHi", [shot], SHORT)
-    )
-
-
-@pytest.mark.parametrize(
-    "harm",
-    [
-        lambda file: file.write_bytes(file.read_bytes()[:-3] + b"abc"),
-        lambda file: file.write_bytes(b""),
-        lambda file: file.unlink(),
-        lambda file: (file.parent / "complete.json").write_text("{}"),
-        lambda file: (file.parent / "complete.json").write_text("nonsense"),
-        lambda file: (file.parent / "complete.json").write_text('{"sha256": []}'),
-        lambda file: _without(file.parent / "complete.json", "same"),
-        lambda file: _without(file.parent / "complete.json", "generation"),
-        lambda file: _without(file.parent / "complete.json", "same"),
-        lambda file: _without(file.parent / "complete.json", "generation"),
-    ],
-)
-def test_damaged_8_bit_weights_are_made_anew(
-    folder_of: Callable[[str], str],
-    int8_cache: Path,
-    harm: Callable[[Path], Any],
-) -> None:
-    eight_bit(folder_of("llava_1_5"), [])
-    (file,) = (int8_cache).glob("*/000.safetensors")
-    whole = file.read_bytes()
-    harm(file)
-    said: list[str] = []
-    eight_bit(folder_of("llava_1_5"), said)
-    assert "keeping" in said[-1]
-    eight_bit(folder_of("llava_1_5"), said)
-    assert "keeping" in said.pop() and len(said) <= 1  # nothing is said where it is whole
-    assert file.read_bytes() == whole
-    assert len(list((int8_cache).iterdir())) == 2  # it and the lock
-
-
-def _without(file: Path, name: str) -> None:
-    known = json.loads(file.read_text())
-    del known[name]
-    file.write_text(json.dumps(known))
-
-
-def test_what_8_bit_weights_were_made_of_has_a_part_in_their_name(
-    tmp_path: Path, int8_cache: Path
-) -> None:
-    """Other settings with the same weights are another model."""
-    folder = checkpoints.llava_1_5(tmp_path / "model")
-    said: list[str] = []
-    eight_bit(str(folder), said)
-    config = json.loads((folder / "config.json").read_text())
-    config["text_config"]["rope_parameters"] = {"rope_type": "default", "rope_theta": 77.0}
-    (folder / "config.json").write_text(json.dumps(config))
-    eight_bit(str(folder), said)
-    assert len(said) == 2
-    model = eight_bit(str(folder), said)._model
-    assert len(said) == 2
-    assert model.config.text_config.rope_parameters["rope_theta"] == 77.0
-
-
-def test_tied_weights_stay_one(tmp_path: Path, int8_cache: Path) -> None:
-    folder = checkpoints.llava_1_5(tmp_path / "model")
-    whole = AutoModelForImageTextToText.from_pretrained(folder)
-    for config in (whole.config, whole.config.text_config):
-        config.tie_word_embeddings = True
-    whole.tie_weights()
-    whole.save_pretrained(folder)
-    said: list[str] = []
-    models = [eight_bit(str(folder), said)._model for _ in range(2)]
-    assert len(said) == 1
-    for model in models:
-        assert model.lm_head.weight is model.get_input_embeddings().weight
-
-
-def test_a_library_s_own_disk_trouble_costs_the_cache_alone(
-    folder_of: Callable[[str], str], int8_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> None:
-        raise SafetensorError("No space left on device")
-
-    monkeypatch.setattr("ragvis.generator.int8_cache.save_file", full)
-    said: list[str] = []
-    eight_bit(folder_of("llava_1_5"), said)
-    assert "are not kept: No space left" in said[-1]
-    assert [file.name for file in int8_cache.iterdir()] == ["lock"]
-
-
-def test_8_bit_weights_of_another_checkpoint_are_another_s(
-    tmp_path: Path, int8_cache: Path
-) -> None:
-    """Where a folder's weights were replaced, what was kept of the old ones goes."""
-    said: list[str] = []
-    folder = checkpoints.llava_1_5(tmp_path / "model")
-    eight_bit(str(folder), said)
-    weights = next(folder.glob("*.safetensors"))
-    state = {name: part + 0.01 for name, part in load_file(weights).items()}
-    save_file(state, weights, {"format": "pt"})
-    eight_bit(str(folder), said)
-    assert len(said) == 2
-    assert len(list(int8_cache.glob("*/complete.json"))) == 1
-
-
-def test_a_full_disk_costs_the_cache_and_not_the_answer(
-    folder_of: Callable[[str], str], int8_cache: Path
-) -> None:
-    (int8_cache).write_text("in the way")
-    said: list[str] = []
-    model = eight_bit(folder_of("llava_1_5"), said)
-    list(model.stream("Hi", [], SHORT))
-    assert model.usage.completion_tokens >= 1
-    assert len(said) == 1 and "are not kept" in said[0]
-
-
-def test_int8_rows_are_bitsandbytes_own() -> None:
-    weight = torch.randn(33, 70)
-    weight[3] = 0
-    quantized, scale = int8.quantize_rows(weight)
-    assert quantized.dtype == torch.int8 and quantized.abs().max() == 127
-    assert (quantized * scale[:, None] - weight).abs().max() <= scale.max() / 2 + 1e-6
-    theirs, absmax, _ = bitsandbytes.functional.int8_vectorwise_quant(weight.half())
-    assert torch.allclose(absmax / 127, scale, rtol=1e-3)
-    assert (theirs.int() - quantized.int()).abs().max() <= 1  # they round a float16
-
-
-KERNEL = """
-import torch
-from ragvis.generator import int8
-torch.manual_seed(0)
-for out, width in ((5, 7), (64, 96), (37, 5000)):
-    weight, scale = int8.quantize_rows(torch.randn(out, width))
-    x = torch.randn(1, 1, width)
-    expected = x @ (weight.float() * scale[:, None]).T
-    y = int8.one_row(x, weight, scale)
-    assert y.shape == (1, 1, out)
-    # the interpreter brings the int8 weights to float16, which holds them exactly
-    assert torch.allclose(y, expected, rtol=1e-4, atol=1e-4), (y - expected).abs().max()
-print("equal")
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux")
-def test_the_kernel_in_tritons_interpreter() -> None:
-    env = {**os.environ, "TRITON_INTERPRET": "1"}
-    command = [sys.executable, "-c", KERNEL]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
-    assert done.stdout.strip() == "equal", done.stderr
 
 
 def test_engines_are_for_8bit(folder_of: Callable[[str], str]) -> None:

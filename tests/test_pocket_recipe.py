@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from test_pocket_data import THINGS
 from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
@@ -30,12 +29,10 @@ from transformers import (
 from transformers.models.siglip import SiglipImageProcessorPil
 
 from ragvis import generator
-from ragvis.composer import find_citations
 from ragvis.conversation import TEMPLATES, find_template
-from ragvis.errors import ModelError, ModelUnavailable, UsageError
+from ragvis.errors import ModelError, UsageError
 from ragvis.generator import Sampling
 from ragvis.models import pocket
-from ragvis.prompts import NOT_FOUND, is_refusal
 from scripts.pocket import (
     conversations,
     finish,
@@ -43,13 +40,10 @@ from scripts.pocket import (
     parts,
     pictures,
     smoke,
-    texts,
-    textual,
 )
-from scripts.pocket.branches import Sheaf, gather, sight
+from scripts.pocket.branches import Sheaf, gather
 from scripts.pocket.card import card
-from scripts.pocket.conversations import IGNORED, Conversation, Encoded
-from scripts.pocket.documented import documented
+from scripts.pocket.conversations import IGNORED, Conversation
 from scripts.pocket.loop import Plan, train
 from scripts.pocket.stages import (
     CONNECTOR,
@@ -61,8 +55,6 @@ from scripts.pocket.stages import (
     stage_1,
     stage_2,
 )
-from scripts.pocket.texts import Writer
-from scripts.pocket.values import Values
 
 CARD = ROOT / "ragvis" / "models" / "weights" / "MODEL_CARD.md"
 WRITTEN = sorted(set(TEMPLATES) - {"plain", "served", "v0"})  # v0 opens with answers of its own
@@ -106,9 +98,7 @@ def test_measures_and_transcripts_are_written(small: smoke.Outcome) -> None:
     assert json.loads((folder / finish.METRICS).read_text()) == small.metrics
     shares: Any = small.metrics["right"]
     assert all(0 <= s["low"] <= s["share"] <= s["high"] <= 1 for s in shares.values())
-    cited: Any = small.metrics["cited exactly"]
-    asked = sum(one["n"] for one in cited.values())
-    assert (folder / finish.TRANSCRIPTS).read_text().count("Wanted: ") == min(10, asked) > 5
+    assert (folder / finish.TRANSCRIPTS).read_text().count("Wanted: ") == 10
 
 
 def test_a_package_says_what_is_in_it(small: smoke.Outcome, tmp_path: Path) -> None:
@@ -298,107 +288,6 @@ def test_batches_hold_every_example_once_an_epoch(lengths: list[int], budget: in
     assert [one.ids[0] for one in batches.at(0)] == first
 
 
-NAMES = ["cat", "black cat", "dog", "owl", "apple", "flag of Peru", "sailing boat"]
-THINGS = [(f"{name}.png", name) for name in NAMES]
-
-
-@pytest.mark.parametrize("kind", instructions.MIX)
-@pytest.mark.parametrize("held_out", [False, True])
-def test_what_is_taught_is_true(kind: str, held_out: bool) -> None:
-    """The value is in the source that is cited for it, and a refusal has no such source."""
-    maker = instructions.Maker(THINGS, 1, held_out)
-    again = instructions.Maker(THINGS, 1, held_out)
-    for _ in range(60):
-        page = maker.page(kind)
-        assert page == again.page(kind)
-        assert len({row["conversations"][0]["value"].split("\n\nQuestion")[0] for row in page}) <= 1
-        for row in page:
-            _check(row)
-
-
-def _check(row: dict[str, Any]) -> None:
-    asked, answer = (turn["value"] for turn in row["conversations"])
-    lines = asked.split("\n\nQuestion")[0].split("\n")
-    sources = [line for line in lines if line != "<image>"]
-    cited = [c.n for c in find_citations(answer)]
-    assert asked.count("<image>") == len(row.get("image", []))
-    assert finish.is_right(answer, row["gold"])
-    assert all(1 <= n <= len(sources) for n in cited)
-    if is_refusal(answer):
-        assert not cited and row["gold"] == NOT_FOUND
-    elif row["kind"] in ("text", "two steps", "picture and text", "docs"):
-        assert row["gold"].lower() in sources[cited[-1] - 1].lower()
-
-
-def test_a_caption_names_what_is_shown() -> None:
-    row = instructions.Maker(THINGS, 1).caption()
-    name = row["gold"]
-    assert row["image"] == [f"{name}.png"]
-    assert name in row["conversations"][1]["value"]
-
-
-def test_what_is_open_is_not_answered_on_the_page() -> None:
-    """A refusal's question has no answer in what was written: no fact of it, or no such thing."""
-    chance = random.Random(4)
-    maker = textual.TextMaker(chance, held_out=False)
-    for _ in range(200):
-        page = maker._page()
-        said = {(one.name, fact) for _, one, fact in page.said()}
-        row = maker._open(page)
-        question = row["conversations"][0]["value"].split("Question: ")[1].lower()
-        for name, fact in said:
-            forms = [form.format(e=name).lower() for form in fact.asked]
-            assert question not in forms
-
-
-def test_every_value_can_be_made() -> None:
-    values = Values(random.Random(0))
-    for domain in texts.domains():
-        for fact in domain.facts:
-            assert values.make(fact.value)
-            assert all("{v}" in said for said in fact.said), fact
-            assert all("{e}" in said for said in (*fact.said, *fact.asked)), fact
-    with pytest.raises(UsageError, match="nonsense"):
-        values.make("nonsense")
-
-
-def test_nothing_that_is_held_out_is_trained_on() -> None:
-    apart = [
-        {domain for _ in range(300) for domain in [Writer(random.Random(_), held).subject().domain]}
-        for held in (False, True)
-    ]
-    assert apart[1] and not apart[0] & apart[1]
-    names = [{d.name for d in documented() if d.held_out == held} for held in (False, True)]
-    assert len(names[0]) > 500 and len(names[1]) > 30 and not names[0] & names[1]
-
-
-ids = st.lists(st.integers(1, 3), min_size=1, max_size=12)
-
-
-@given(begun=ids, ends=st.lists(ids, min_size=1, max_size=6), longest=st.integers(1, 80))
-def test_what_is_put_together_can_be_taken_apart(
-    begun: list[int], ends: list[list[int]], longest: int
-) -> None:
-    examples = [
-        Encoded(begun + end, [IGNORED] * (len(begun) + len(end) - 1) + end[-1:]) for end in ends
-    ]
-    sheaves = gather(examples, longest, image=0)
-    assert [one for sheaf in sheaves for one in _taken_apart(sheaf)] == examples
-    for sheaf in sheaves:
-        assert len(sheaf.ids) <= longest or max(sheaf.branch) == 1
-    mask = sight(sheaves, max(len(one.ids) for one in sheaves) + 2)
-    assert bool((mask == 0).any(-1).all())  # nobody sees nothing: that would be NaN
-
-
-def _taken_apart(sheaf: Sheaf) -> list[Encoded]:
-    found = []
-    for n in range(1, max(sheaf.branch) + 1):
-        own = [i for i, branch in enumerate(sheaf.branch) if branch in (0, n)]
-        assert [sheaf.positions[i] for i in own] == list(range(len(own)))
-        found.append(Encoded([sheaf.ids[i] for i in own], [sheaf.labels[i] for i in own]))
-    return found
-
-
 def test_together_they_are_learned_as_one_by_one(small: smoke.Outcome) -> None:
     """The same loss, and the same gradient of the connector."""
     trainee = Trainee(small.model)
@@ -438,68 +327,6 @@ def test_together_they_are_learned_as_one_by_one(small: smoke.Outcome) -> None:
     assert torch.allclose(loss, other, atol=1e-4)
     for one, two in zip(grads, others, strict=True):
         assert torch.allclose(one, two, atol=1e-4)
-
-
-def test_right_and_wrong_are_told_apart() -> None:
-    assert finish.is_right("It costs 12 euros [1].", "12 euros")
-    assert not finish.is_right("It costs 112 euros [1].", "12 euros")
-    assert not finish.is_right(NOT_FOUND, "12 euros")
-    assert not finish.is_right("It costs 12 euros [1].", NOT_FOUND)
-    assert finish.is_right("Yes, there is a cat [1].", "yes")
-    assert finish.is_right("[2] shows a cat.", "[2]")
-    assert finish.is_right("The Café is red.", "café")
-
-
-def test_names_with_a_word_in_common_are_never_told_apart() -> None:
-    maker = instructions.Maker(THINGS, seed=2)
-    for _ in range(200):
-        yes, no = maker.page("is_there")
-        names = (row["conversations"][0]["value"].split("Question: ")[1] for row in (yes, no))
-        assert sum("cat" in name for name in names) < 2
-    with pytest.raises(UsageError, match="no word in common"):
-        instructions.Maker(THINGS[:2], seed=1)
-
-
-def test_the_packs_are_pinned_and_free() -> None:
-    packs = pictures.packs()
-    assert len(packs) > 10 and len({pack.name for pack in packs}) == len(packs)
-    for pack in packs:
-        kind, _, digest = pack.integrity.partition("-")
-        assert kind == "sha512" and len(base64.b64decode(digest)) == 64
-
-
-def test_a_copyleft_pack_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "sources.toml"
-    text = pictures.SOURCES.read_text().replace('"CC-BY-3.0"', '"GPL-3.0"')
-    file.write_text(text)
-    with pytest.raises(UsageError, match="GPL"):
-        pictures.packs(file)
-
-
-def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "pack.tgz"
-    file.write_bytes(b"other")
-    right = base64.b64encode(hashlib.sha512(b"pinned").digest()).decode()
-    with pytest.raises(ModelUnavailable, match="pinned"):
-        pictures.check(file, f"sha512-{right}")
-    assert not file.exists()
-    file.write_bytes(b"pinned")
-    pictures.check(file, f"sha512-{right}")
-
-
-@pytest.mark.parametrize(
-    ("name", "caption"),
-    [
-        ("red-apple", "red apple"),
-        ("flag-for-peru", "flag of Peru"),
-        ("flag-sri-lanka", "flag of Sri Lanka"),
-        ("flag-in-hole", "flag in hole"),
-        ("thumbs-up-dark-skin-tone", None),
-        ("x2", None),
-    ],
-)
-def test_captions_come_from_names(name: str, caption: str | None) -> None:
-    assert pictures.caption_of(name) == caption
 
 
 def test_the_card_is_that_of_the_weights_and_names_every_source() -> None:

@@ -13,6 +13,7 @@ from ragvis.cli.output import index_option, json_option, notice, print_json, pro
 from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from ragvis.generator.loading import Checkpoint
     from ragvis.index import FeatureReport, Index, IndexReport
 
 _LISTED = 20  # files that could not be read, before "and N more"
@@ -77,6 +78,7 @@ def command(
     """
     if features and (watch or dry_run):
         raise click.UsageError("--features goes with neither --watch nor --dry-run.")
+    # A wrong name is said before the long work begins
     seen_by = _model_that_sees(model) if features else None
     started = time.monotonic()
     for report in _reports(paths, index, (encoder, text_encoder), watch, dry_run):
@@ -95,21 +97,18 @@ def command(
         started = time.monotonic()
 
 
-def _model_that_sees(model: str | None) -> str:
-    """A wrong name is said before the long work begins."""
+def _model_that_sees(model: str | None) -> Checkpoint:
     from ragvis.generator.tower import PictureTower
     from ragvis.models import registry
 
-    name = model or registry.default_names(notice)[1]
-    PictureTower.find(name, notice)
-    return name
+    return PictureTower.find(model or registry.default_names(notice)[1], notice)
 
 
-def _store_features(folder: Path, model: str) -> FeatureReport:
+def _store_features(folder: Path, seen_by: Checkpoint) -> FeatureReport:
     from ragvis.generator.tower import PictureTower
     from ragvis.index import Index, store_features
 
-    tower = PictureTower.load(model, notice)
+    tower = PictureTower.of(seen_by)
     with Index.open(folder, notice) as opened, progress("pictures for the model") as on_picture:
         return store_features(opened, tower, on_picture)
 

@@ -23,7 +23,7 @@ from torch import nn
 from transformers import AutoModelForImageTextToText, GenerationConfig
 
 from ragvis import config
-from ragvis._files import flush, sha256_of_file
+from ragvis._files import flush, sha256_of_file, whole_folder
 from ragvis.generator import int8
 from ragvis.types import Tell
 
@@ -117,45 +117,35 @@ class Int8Cache:
 
     def _keep_now(self, tensors: Tensors, about: dict[str, Any]) -> None:
         """With the lock held: nobody else is writing here."""
-        for part in self._root.glob("*.part"):  # of a process that was killed
-            shutil.rmtree(part, ignore_errors=True)
+        of = self._checkpoint
+        known = [os.path.abspath(n) if n and Path(n).is_dir() else n for n in (of.where, of.lora)]
+        about |= {"of": [*known, str(self._dtype)]}
+        self._forget(about["of"])
         size = sum(tensor.nbytes for tensor in tensors.values())
         if shutil.disk_usage(self._root).free < 1.5 * size:
             raise OSError(f"{size / 2**30:.1f} GiB would leave the disk full")
         self._tell(f"keeping the 8-bit weights ({size / 2**30:.1f} GiB) in {self._folder}")
-        part = self._folder.with_suffix(".part")
-        try:
-            self._write(part, tensors, about)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
-
-    def _write(self, part: Path, tensors: Tensors, about: dict[str, Any]) -> None:
-        part.mkdir()
-        hashes = {}
-        for n, shard in enumerate(_shards(tensors)):
-            file = part / f"{n:03}.safetensors"
-            save_file({name: tensor.contiguous().cpu() for name, tensor in shard.items()}, file)
-            flush(file)
-            hashes[file.name] = sha256_of_file(file)
-        of = self._checkpoint
-        known = [os.path.abspath(n) if n and Path(n).is_dir() else n for n in (of.where, of.lora)]
-        about |= {"of": [*known, str(self._dtype)], "sha256": hashes}
-        (part / _COMPLETE).write_text(json.dumps(about), "utf-8")
-        self._forget(about["of"])
-        os.replace(part, self._folder)
-        if os.name != "nt":  # Windows has no handle on a folder to flush
-            flush(self._root)
+        with whole_folder(self._folder) as part:
+            about["sha256"] = {file.name: sha256_of_file(file) for file in _written(tensors, part)}
+            (part / _COMPLETE).write_text(json.dumps(about), "utf-8")
+            flush(part / _COMPLETE)
 
     def _forget(self, of: list[str | None]) -> None:
-        """What is kept of a checkpoint's earlier weights, of these if they are damaged, and of
-        folders that are gone."""
-        for file in self._root.glob(f"*/{_COMPLETE}"):
-            known = _of(file)
+        """What is kept of a checkpoint's earlier weights, and of folders that are gone; and what
+        processes left that were killed."""
+        for folder in self._root.glob("*/"):
+            known = _of(folder / _COMPLETE)
             gone = [n for n in known if n and Path(n).is_absolute() and not Path(n).exists()]
-            if file.parent.suffix != ".part" and (known == of or gone):
-                shutil.rmtree(file.parent, ignore_errors=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+            if known == of or gone or folder.suffix == ".part":
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _written(tensors: Tensors, folder: Path) -> Iterator[Path]:
+    for n, shard in enumerate(_shards(tensors)):
+        file = folder / f"{n:03}.safetensors"
+        save_file({name: tensor.contiguous().cpu() for name, tensor in shard.items()}, file)
+        flush(file)
+        yield file
 
 
 def _of(file: Path) -> list[str | None]:

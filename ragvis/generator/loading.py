@@ -138,12 +138,13 @@ def _merged(model: Any, lora: str) -> Any:
     """
     if not any((Path(lora) / name).is_file() for name in _ADAPTERS):
         raise ModelError(f"the LoRA in {lora} holds no weights", f"It needs a {_ADAPTERS[0]}.")
-    adapted = require("peft").PeftModel.from_pretrained(model, lora)
-    again = adapted.load_adapter(lora, adapted.active_adapter)  # the first time it only warns
+    peft = require("peft")
+    adapted = peft.PeftModel(model, peft.PeftConfig.from_pretrained(lora))
+    read = adapted.load_adapter(lora, adapted.active_adapter)  # `from_pretrained` only warns
     weights = dict(adapted.named_parameters())
     # The second factor of every pair begins as zeros
     learned = {name for name, part in weights.items() if "lora_B" in name and part.any()}
-    stray = [*again.unexpected_keys, *learned.intersection(again.missing_keys)]
+    stray = [*read.unexpected_keys, *learned.intersection(read.missing_keys)]
     if stray or not learned:
         hint = "It has to be one of the whole LLaVA, with the names that transformers gives it."
         why = f"{stray[0]} has no place" if stray else "it changes nothing"

@@ -38,8 +38,12 @@ class PictureTower:
             ModelUnavailable, ModelError: the checkpoint is not here, or cannot be loaded.
             UsageError: it is behind a server.
         """
-        checkpoint = cls.find(name, tell)
-        with hub.explained("model", name):
+        return cls.of(cls.find(name, tell))
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> PictureTower:
+        """The parts that see, of a checkpoint that ``find`` found. Raises as ``load``."""
+        with hub.explained("model", checkpoint.name):
             if checkpoint.lora is None:  # one may have been trained on any layer
                 checkpoint.config.text_config.num_hidden_layers = 0
                 checkpoint.config.text_config.layer_types = []

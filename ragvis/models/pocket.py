@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from typing import Any
 from filelock import FileLock
 
 from ragvis import config
-from ragvis._files import sha256_of_file
+from ragvis._files import sha256_of_file, whole_folder
 from ragvis._quiet import quiet
 from ragvis.errors import ModelError, ModelUnavailable
 from ragvis.types import Tell
@@ -94,11 +93,8 @@ def _ensure(root: Path, tell: Tell) -> Pocket:
     with FileLock(root.with_suffix(".lock")):
         if found := installed():
             return found
-        part = root.with_suffix(".part")  # a leftover here belongs to a killed process
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(root, ignore_errors=True)  # and what is here lacks a file
-        _build(part, tell)
-        os.replace(part, root)
+        with whole_folder(root) as part:
+            _build(part, tell)
     return Pocket(root)
 
 
