@@ -65,17 +65,34 @@ def test_a_caption_names_what_is_shown() -> None:
 
 
 def test_what_is_open_is_not_answered_on_the_page() -> None:
-    """A refusal's question has no answer in what was written: no fact of it, or no such thing."""
+    """A refusal's question has no answer in what was written: no fact of it, no such thing, and
+    nothing of which that is said."""
     chance = random.Random(4)
     maker = textual.TextMaker(chance, held_out=False)
     for _ in range(200):
         page = maker._page()
-        said = {(one.name, fact) for _, one, fact in page.said()}
+        said = {(one.name, fact, one.values[fact]) for _, one, fact in page.said()}
         row = maker._open(page)
         question = row["conversations"][0]["value"].split("Question: ")[1].lower()
-        for name, fact in said:
+        for name, fact, value in said:
             forms = [form.format(e=name).lower() for form in fact.asked]
             assert question not in forms
+            ends = [form.partition("{e} ")[2].replace("{v}", value) for form in fact.said]
+            same = [end.lower() for end in ends if value in end]
+            assert not any(question.endswith(f" {end[:-1]}?") for end in same)
+
+
+def test_some_are_asked_for_by_what_is_said_of_them() -> None:
+    maker = textual.TextMaker(random.Random(4), held_out=False)
+    things = (domain for domain in maker.writer.domains if domain.kind == "thing")
+    words = {word for domain in things for word in domain.words if " " not in word}
+    found = 0
+    for row in (row for _ in range(60) for row in maker.text()):
+        which, word, *_ = row["conversations"][0]["value"].split("Question: ")[1].split()
+        if which == "Which" and word in words and row["gold"] != NOT_FOUND:
+            assert row["gold"].lower().endswith(word)
+            found += 1
+    assert found > 10
 
 
 def test_every_value_can_be_made() -> None:

@@ -6,7 +6,7 @@ import random
 
 from ragvis.errors import UsageError
 from scripts.pocket.rows import Row, Sheet, Shown, bare, cited, upper
-from scripts.pocket.texts import Writer
+from scripts.pocket.texts import Domain, Writer
 
 Picture = tuple[str, str]  # file, caption
 
@@ -15,8 +15,23 @@ _COUNTRY = (
     "the country whose flag is shown",
     "the country with this flag",
     "the country in the picture",
+    "this country",
 )
-_THING = ("thing in the picture", "object in the image", "one in the photo")
+_WITH_A_FLAG = ("{} with this flag", "{} of this country", "{} whose flag this is")
+_THING = ("thing in the picture", "object in the image", "one in the photo", "thing shown here")
+_SORTS = {  # by the last word of a caption
+    "animal": "cat dog horse cow pig sheep goat lion tiger bear fox wolf monkey elephant camel "
+    "deer rabbit mouse rat hamster frog turtle snake lizard crocodile whale dolphin fish shark",
+    "bird": "owl duck eagle penguin parrot swan turkey rooster chicken dove flamingo peacock goose",
+    "insect": "bee ant butterfly beetle ladybug cricket mosquito fly",
+    "tool": "hammer saw axe wrench screwdriver pliers scissors drill shovel pick broom ruler",
+    "fruit": "apple pear banana cherry lemon orange grapes melon pineapple strawberry mango kiwi",
+    "vehicle": "car bus truck train bicycle motorcycle tractor taxi ambulance ship boat aeroplane",
+    "instrument": "guitar violin trumpet piano drum saxophone accordion banjo harp flute",
+    "building": "house church castle hospital school hotel factory stadium mosque temple bank",
+    "plant": "tree flower rose tulip cactus sunflower palm leaf herb",
+}
+_SORT_OF = {word: sort for sort, words in _SORTS.items() for word in words.split()}
 _MOST = 3  # things that are told apart
 _TRIES = 100  # before it is taken that there are not so many
 
@@ -87,27 +102,37 @@ class PictureMaker:
 
     def picture_and_text(self) -> list[Row]:
         """What a text says of the thing that a picture shows, and what none says."""
-        flags = len(self._flags) > 2 and self._chance.random() < 0.35
-        shown = self._shown(self._chance.sample(self._flags, 3)) if flags else self._things(3)
-        kind, called = ("country", _COUNTRY) if flags else ("thing", _THING)
-        return self._said_of(shown[self._chance.choice((0, 1)) :], kind, called)
+        r = self._chance
+        left_out = r.choice((0, 1))
+        if len(self._flags) < _MOST or r.random() > 0.35:
+            shown = self._things(_MOST)[left_out:]
+            names = [name for _, name in shown]
+            return self._said_of(shown, names, self._writer.of_kind("thing"), _called(names[0]))
+        shown = self._shown(r.sample(self._flags, _MOST))[left_out:]
+        countries = [name.removeprefix(_FLAG) for _, name in shown]
+        if r.random() < 0.5:
+            return self._said_of(shown, countries, self._writer.of_kind("country"), _COUNTRY)
+        domain = self._writer.of_kind("thing")
+        word = r.choice(domain.words)
+        names = [f"{word} of {country}" for country in countries]
+        return self._said_of(shown, names, domain, tuple(one.format(word) for one in _WITH_A_FLAG))
 
-    def _said_of(self, shown: list[Picture], kind: str, called: tuple[str, ...]) -> list[Row]:
+    def _said_of(
+        self, shown: list[Picture], names: list[str], domain: Domain, called: tuple[str, ...]
+    ) -> list[Row]:
         """Of the first of them, which is shown; the others are only written about."""
         r = self._chance
-        domain = self._writer.of_kind(kind)
         fact, *more = r.sample(domain.facts, 4)
-        names = [name.removeprefix(_FLAG) for _, name in shown]  # of a flag its country
         about = [self._writer.subject(domain, name, [fact]) for name in names]
         first = about[0]
         places = list(range(len(about)))
         r.shuffle(places)
         texts = [self._writer.passage([about[place]]) for place in places]
-        sheet = Sheet(r, self._labelled(shown[:1]), texts)
+        sheet = Sheet(r, self._labelled(shown[:1], 0.6), texts)
         it = r.choice(called)
         rows = []
         for one in (fact, *more):
-            asked = upper(r.choice(one.asked).format(e=it))
+            asked = upper(r.choice(one.asked).format(e=it)).replace("the this", "this")
             if one not in first.values:
                 rows.append(sheet.row("unanswerable", asked))
                 continue
@@ -116,9 +141,9 @@ class PictureMaker:
             rows.append(sheet.row("picture and text", asked, answer, first.values[one]))
         return rows
 
-    def _labelled(self, shown: list[Picture]) -> list[Shown]:
+    def _labelled(self, shown: list[Picture], share: float = 0.3) -> list[Shown]:
         """Some have a label that says what they show, as those with a caption have."""
-        known = self._chance.random() < 0.3
+        known = self._chance.random() < share
         return [(file, name if known else "") for file, name in shown]
 
     def _texts(self, n: int) -> list[str]:
@@ -152,6 +177,12 @@ def article(name: str) -> str:
     if name.startswith(_FLAG):
         return f"the {name}"
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _called(name: str) -> tuple[str, ...]:
+    """What a question may call what is shown, where it does not name it."""
+    sort = _SORT_OF.get(name.split()[-1], "thing")
+    return (*_THING, f"this {sort}", f"this {sort}", f"{sort} in the picture")
 
 
 def _which(name: str) -> str:

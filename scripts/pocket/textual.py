@@ -10,6 +10,30 @@ from scripts.pocket.rows import Row, Sheet, cited, upper
 from scripts.pocket.texts import Fact, Subject, Writer
 
 _LONGEST = 1700  # characters of all passages together: about 450 tokens
+_RELATED = {  # what has to do with a subject, and is not it
+    "thing": ("lid", "box", "cover", "smaller version", "spare part"),
+    "person": ("brother", "sister", "neighbour", "teacher", "predecessor"),
+    "named": ("predecessor", "successor", "rival"),
+    "country": ("neighbour", "largest island", "former colony"),
+}
+_UNSAID = {  # of a function, unless its documentation has the word
+    "Who wrote {}?": "writ",
+    "Who maintains {}?": "maintain",
+    "In which version was {} added?": "version",
+    "Which licence is {} under?": "licen",
+    "How fast is {}?": "fast",
+    "How much memory does {} need?": "memory",
+    "What is {} going to be replaced by?": "replac",
+    "On which systems does {} not work?": "system",
+    "Which port does {} use?": "port",
+    "How many people use {}?": "people",
+    "What does {} cost?": "cost",
+    "May several threads call {} at once?": "thread",
+    "Which file does {} log to?": "log",
+    "What is the default timeout of {}?": "timeout",
+    "Which environment variable changes {}?": "environ",
+    "How many arguments does {} take at most?": "argument",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +66,7 @@ class TextMaker:
         page = self._page()
         said = page.said()
         many = min(self._chance.randint(3, 6), len(said))
-        rows = [self._answered(page, *one) for one in self._chance.sample(said, many)]
+        rows = [self._known(page, *one) for one in self._chance.sample(said, many)]
         # With half as many a round of training made pocket refuse less than it had before
         rows += [self._open(page) for _ in range(self._chance.choice((1, 2, 2, 3)))]
         return rows
@@ -50,8 +74,10 @@ class TextMaker:
     def two_sources(self) -> list[Row]:
         """The same of two things, from a source each."""
         r = self._chance
-        fact, pair = self._rivals(2)
-        others = [self.writer.subject(pair[0].domain) for _ in range(r.choice((0, 1, 2)))]
+        domain = r.choice(self.writer.domains)
+        fact = r.choice(domain.facts)
+        pair = [self.writer.subject(domain, must=[fact]) for _ in range(2)]
+        others = [self.writer.subject(domain) for _ in range(r.choice((0, 1, 2)))]
         page = self._paged([[one] for one in _apart([*pair, *others])])
         places = [n for n, some in enumerate(page.about, 1) for one in some if one in pair]
         if len(places) < 2:  # one had no room, or the name of another
@@ -93,7 +119,7 @@ class TextMaker:
         places = {id(some[0]): n for n, some in enumerate(page.about, 1)}
         if id(first) not in places or id(second) not in places:
             return self.two_steps()
-        who = fact.answer.format(v="the person who", e=_the(first))
+        who = fact.answer.format(v="the person who", e=_the(first)).replace("the the", "the")
         known = cited(first.answer(fact), places[id(first)])
         rows = []
         for one in dict.fromkeys([*r.sample(list(second.values), 1), *r.sample(people.facts, 4)]):
@@ -112,7 +138,14 @@ class TextMaker:
         away = r.choice([d for d in self._documented if d not in some])
         sheet = Sheet(r, [], [d.passage for d in some])
         rows = [self._explained(sheet, n, d) for n, d in enumerate(some, 1)]
-        return [*rows, sheet.row("unanswerable", self._what_does(away))]
+        return [*rows, sheet.row("unanswerable", self._what_does(away)), *self._unsaid(sheet, some)]
+
+    def _unsaid(self, sheet: Sheet, some: list[Documented]) -> list[Row]:
+        """What people ask of a function too, and these texts leave open."""
+        written = " ".join(one.passage for one in some).lower()
+        asked = [form for form, word in _UNSAID.items() if word not in written]
+        forms = self._chance.sample(asked, min(2, len(asked)))
+        return [sheet.row("unanswerable", f.format(self._chance.choice(some).name)) for f in forms]
 
     def _explained(self, sheet: Sheet, n: int, one: Documented) -> Row:
         if one.asked and self._chance.random() < 0.4:
@@ -151,10 +184,24 @@ class TextMaker:
             about.append(some)
         return Page(Sheet(self._chance, [], passages), about)
 
-    def _rivals(self, n: int) -> tuple[Fact, list[Subject]]:
-        domain = self._chance.choice(self.writer.domains)
-        fact = self._chance.choice(domain.facts)
-        return fact, [self.writer.subject(domain, must=[fact]) for _ in range(n)]
+    def _known(self, page: Page, n: int, one: Subject, fact: Fact) -> Row:
+        same = [s for _, s, f in page.said() if f is fact and s.values[f] == one.values[fact]]
+        asked = self._whose(one, fact, one.values[fact]) if same == [one] else ""
+        if asked and self._chance.random() < 0.2:
+            whole = one.answer(fact)
+            answer = whole if upper(one.name) in whole else upper(one.name)
+            return page.sheet.row("text", asked, cited(answer, n), one.name)
+        return self._answered(page, n, one, fact)
+
+    def _whose(self, one: Subject, fact: Fact, value: str) -> str:
+        """Which of them it is that this is said of; "" if no statement makes a question."""
+        parted = [said.partition("{e} ") for said in fact.said]
+        ends = [rest for before, _, rest in parted if before in ("", "The ") and "{v}" in rest]
+        if not ends or "{e}" in (end := self._chance.choice(ends)):
+            return ""
+        word = next((w for w in one.domain.words if one.name.lower().endswith(w)), "")
+        who = {"person": "Who", "country": "Which country"}.get(one.domain.kind)
+        return f"{who or (word and f'Which {word}') or 'What'} {end.format(v=value).rstrip('.')}?"
 
     def _answered(self, page: Page, n: int, one: Subject, fact: Fact) -> Row:
         value = one.values[fact]
@@ -170,19 +217,42 @@ class TextMaker:
         return one.ask(r.choice(fact.asked))
 
     def _open(self, page: Page) -> Row:
-        """A near miss: it is there and this is not said of it, or this is said of another one."""
+        """A near miss: it is there and this is not said of it, or this is said of another one, or
+        of what it has to do with, or another value is."""
         r = self._chance
-        n = r.randrange(len(page.about))
-        one = r.choice(page.about[n])
+        one = r.choice(r.choice(page.about))
+        way = r.choices(("it", "another", "its own", "a value"), (5, 3, 2, 2))[0]
+        asked = ""
+        if way == "another":
+            asked = self._of_another(page, one)
+        elif way == "its own":
+            asked = self._of_its_own(one)
+        elif way == "a value":
+            asked = self._of_a_value(page, one)
+        return page.sheet.row("unanswerable", asked or self._of_it(one))
+
+    def _of_it(self, one: Subject) -> str:
         missing = [fact for fact in one.domain.facts if fact not in one.values]
-        if r.random() < 0.6:
-            return page.sheet.row("unanswerable", self._asked(one, r.choice(missing)))
+        return self._asked(one, self._chance.choice(missing))
+
+    def _of_another(self, page: Page, one: Subject) -> str:
         other = self.writer.subject(one.domain)
-        asked = r.choice(list(one.values))
-        known = {s.name for some in page.about for s in some}
-        if other.name in known:
-            return page.sheet.row("unanswerable", self._asked(one, r.choice(missing)))
-        return page.sheet.row("unanswerable", self._asked(other, asked))
+        if other.name in {s.name for some in page.about for s in some}:
+            return ""
+        return self._asked(other, self._chance.choice(list(one.values)))
+
+    def _of_its_own(self, one: Subject) -> str:
+        its = f"{self._chance.choice(_RELATED[one.domain.kind])} of {_the(one)}"
+        its = its if one.domain.kind == "thing" else f"the {its}"
+        form = self._chance.choice(self._chance.choice(list(one.values)).asked)
+        return upper(form.format(e=its))
+
+    def _of_a_value(self, page: Page, one: Subject) -> str:
+        fact = self._chance.choice(list(one.values))
+        value = self.writer.values.make(fact.value)
+        if value in {s.values.get(fact) for some in page.about for s in some}:
+            return ""
+        return self._whose(one, fact, value)
 
 
 def _the(one: Subject) -> str:
