@@ -7,6 +7,7 @@ logits at over 2,000 positions, the error relative to the first engine's and how
 token is the same one (random weights make near ties of most: real ones agree more often); of whole
 prompts, so it is the weights' error and not that of a decode step's kernel. What is loaded first as
 ours is also written to the cache, in its time; small shapes are not, and loaded twice alike.
+torchao's int8 rows are measured too where it is installed, by transformers' loop and by ours.
 
     python scripts/bench_generate.py --shapes llava-1.5-7b     on a CUDA GPU
     python scripts/bench_generate.py --shapes llava-1b         on a CPU with 12 GB
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib.util
 import os
 import platform
 import tempfile
@@ -48,13 +50,18 @@ SHAPES = {  # width, inner width, heads, layers of the language model; the tower
     "llava-1b": (2048, 5632, 16, 16, 1024, 24),
     "tiny": (256, 512, 4, 4, 64, 3),
 }
+TORCHAO, TORCHAO_IN_OUR_LOOP = "torchao", "torchao in our loop"
 ENGINES = (
     ("transformers fp16/fp32", "none", "transformers"),
     ("bitsandbytes LLM.int8", "8bit", BITSANDBYTES),
     ("bitsandbytes NF4", "4bit", BITSANDBYTES),
     ("ours, int8 rows", "8bit", INT8),
     ("ours, from its cache", "8bit", INT8),
+    ("torchao int8, generate", "none", TORCHAO),
+    ("torchao int8, our loop", "none", TORCHAO_IN_OUR_LOOP),
 )
+_NEEDS_TORCHAO = (TORCHAO, TORCHAO_IN_OUR_LOOP)
+_OUR_LOOP = (INT8, TORCHAO_IN_OUR_LOOP)
 _PASSAGES = 2  # prompts whose logits are compared
 
 
@@ -114,7 +121,7 @@ Writer = Callable[[dict[str, torch.Tensor], int], Iterator[int]]
 
 def writer(model: Any, engine: str) -> Writer:
     """The engine's own way of writing n token ids."""
-    if engine != INT8:
+    if engine not in _OUR_LOOP:
         return partial(generate, model)
     return partial(decode, model, Decoder(model))
 
@@ -150,13 +157,32 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
+def load(folder: Path, quantize: str, engine: str) -> Any:
+    """The model, with int8 rows by torchao in its language model if that is the engine."""
+    config = AutoConfig.from_pretrained(folder)
+    library = engine in _NEEDS_TORCHAO
+    found = Checkpoint(str(folder), str(folder), None, config, None)
+    model = load_model(found, quantize, "transformers" if library else engine)
+    if library:
+        ao = importlib.import_module("torchao.quantization")
+        ao.quantize_(model.model.language_model, ao.Int8WeightOnlyConfig())
+    return model
+
+
+def engines() -> list[tuple[str, str, str]]:
+    """All of them, but for those of a library that is not installed."""
+    if importlib.util.find_spec("torchao"):
+        return list(ENGINES)
+    print("torchao is not installed (pip install torchao): its rows are left out")
+    return [one for one in ENGINES if one[2] not in _NEEDS_TORCHAO]
+
+
 def measure(folder: Path, name: str, quantize: str, engine: str, n: int) -> Row:
     """Load and time one engine; rates are of the tokens after the first."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    config = AutoConfig.from_pretrained(folder)
-    model = load_model(Checkpoint(str(folder), str(folder), None, config, None), quantize, engine)
+    model = load(folder, quantize, engine)
     wait()
     loaded = time.perf_counter() - started
     inputs, write = prompt(model), writer(model, engine)
@@ -204,6 +230,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     chosen = parser.parse_args()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    known = engines()
     limit = bandwidth()
     print(f"{chosen.shapes}, random weights, batch 1, {PICTURE_TOKENS} + {TEXT_TOKENS} tokens")
     print(f"{device}, copy {limit:.0f} GiB/s, torch {torch.__version__}, {date.today()}\n")
@@ -218,7 +245,7 @@ def main() -> None:
             torch.cuda.empty_cache()
         os.environ["RAGVIS_CACHE"] = str(Path(folder) / "cache")
         reference: torch.Tensor | None = None
-        for name, quantize, engine in ENGINES:
+        for name, quantize, engine in known:
             row = measure(Path(folder), name, quantize, engine, chosen.tokens)
             reference = row.logits if reference is None else reference
             print_row(row, limit, reference)
