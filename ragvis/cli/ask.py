@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ragvis.cli.conversation import Conversation
+from ragvis.cli.options import (
+    images_option,
+    log_option,
+    model_options,
+    most_option,
+    verify_option,
+)
 from ragvis.cli.output import (
     from_stdin,
     html_option,
@@ -23,7 +30,6 @@ from ragvis.cli.output import (
 from ragvis.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from ragvis.assistant import AnswerStream
@@ -34,78 +40,6 @@ if TYPE_CHECKING:
 
 ABSTAINED = 3
 FILE = click.Path(path_type=Path, dir_okay=False)
-
-
-def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose a model and how it is run."""
-    for option in (
-        click.option(
-            "-o",
-            "--option",
-            "options",
-            nargs=2,
-            multiple=True,
-            metavar="KEY VALUE",
-            help="Sampling: max_new_tokens, temperature, top_p, top_k, repetition_penalty, "
-            "num_beams, seed. And `-o engine bitsandbytes` for 8-bit weights.",
-        ),
-        click.option("--template", metavar="NAME", help="Conversation template, if not its own."),
-        click.option("--lora", metavar="DIR", help="A LoRA (peft) folder to merge into the model."),
-        click.option(
-            "--quantize",
-            type=click.Choice(["8bit", "4bit", "none"]),
-            envvar="RAGVIS_QUANTIZE",
-            help="Weights of the language model.  [default: 8bit on a CUDA GPU, else none]",
-        ),
-        click.option(
-            "-m",
-            "--model",
-            envvar="RAGVIS_MODEL",
-            metavar="MODEL",
-            help="pocket, llava-1.5-7b, any LLaVA hub id or folder; base+lora adds a LoRA "
-            "folder; openai:http://host/v1#model asks a server.  [default: llava-1.5-7b on a "
-            "CUDA GPU, else pocket]",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
-most_option = click.option(
-    "-k", type=click.IntRange(1, 100), help="Most sources.  [default: 4 passages, 2 pictures]"
-)
-log_option = click.option(
-    "-n", "--no-log", is_flag=True, envvar="RAGVIS_NO_LOG", help="Do not log the answers."
-)
-verify_option = click.option(
-    "--verify", is_flag=True, help="Check each sentence against what it cites, and mark doubts."
-)
-
-images_option = click.option(
-    "--images",
-    "shown_as",
-    type=click.Choice(["pixels", "each"]),
-    default="pixels",
-    show_default=True,
-    help="Several pictures: as many at once as the model was trained on, the rest by their "
-    "captions; or each by itself first, the answer then from the model's notes.",
-)
-
-
-def how_to_run(
-    model: str | None,
-    options: tuple[tuple[str, str], ...],
-    lora: str | None,
-    quantize: str | None,
-    template: str | None,
-) -> tuple[ModelChoice, Sampling]:
-    """What `model_options` say: which model, how it is loaded, how it answers."""
-    from ragvis.generator.choice import ModelChoice
-    from ragvis.generator.sampling import Sampling
-
-    settings = dict(options)
-    engine = settings.pop("engine", None)
-    return ModelChoice(model, lora, quantize, template, engine), Sampling.of(settings)
 
 
 @click.command("ask")
@@ -129,11 +63,8 @@ def how_to_run(
 def command(
     question: str | None,
     images: tuple[str, ...],
-    model: str | None,
-    quantize: str | None,
-    lora: str | None,
-    template: str | None,
-    options: tuple[tuple[str, str], ...],
+    chosen: ModelChoice,
+    sampling: Sampling,
     k: int | None,
     verify: bool,
     shown_as: Pictures,
@@ -165,7 +96,6 @@ def command(
     from ragvis.index import Index
     from ragvis.logs import record_of
 
-    chosen, sampling = how_to_run(model, options, lora, quantize, template)
     wanted = AskOptions(k, sampling, verify, shown_as)
     if batch is not None:
         if question or images or goes_on or page:

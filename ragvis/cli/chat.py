@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragvis.cli.ask import (
-    how_to_run,
+from ragvis.cli.ask import source_lines
+from ragvis.cli.options import (
     images_option,
     log_option,
     model_options,
     most_option,
-    source_lines,
     verify_option,
 )
 from ragvis.cli.output import index_option, notice, shown
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
     from ragvis.assistant.prepared import Pictures
     from ragvis.cli.talks import Talk
+    from ragvis.generator.choice import ModelChoice
+    from ragvis.generator.sampling import Sampling
 
 _HELP = """  /image FILE|URL   a picture for the next question (with --image: begin anew about it)
   /sources          what the answers rest on, by number
@@ -62,11 +63,8 @@ def command(
     k: int | None,
     verify: bool,
     shown_as: Pictures,
-    model: str | None,
-    quantize: str | None,
-    lora: str | None,
-    template: str | None,
-    options: tuple[tuple[str, str], ...],
+    chosen: ModelChoice,
+    sampling: Sampling,
     no_log: bool,
     index: Path,
 ) -> None:
@@ -84,7 +82,6 @@ def command(
     from ragvis.cli.talks import IndexTalk, PictureTalk
     from ragvis.index import Index
 
-    chosen, sampling = how_to_run(model, options, lora, quantize, template)
     if image is not None:
         if goes_on:
             raise UsageError("-c is for a conversation over the index", "Leave it out.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragvis.cli.ask import how_to_run, images_option, model_options
+from ragvis.cli.options import images_option, model_options
 from ragvis.cli.output import (
     html_option,
     index_option,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ragvis.assistant.prepared import AskOptions, Pictures
     from ragvis.evaluation import Comparison, Report
     from ragvis.generator.choice import ModelChoice
+    from ragvis.generator.sampling import Sampling
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -58,11 +59,8 @@ def command(
     rerank: int | None,
     page: Path | None,
     compare: tuple[Path, Path] | None,
-    model: str | None,
-    quantize: str | None,
-    lora: str | None,
-    template: str | None,
-    options: tuple[tuple[str, str], ...],
+    chosen: ModelChoice,
+    sampling: Sampling,
     index: Path,
     as_json: bool,
 ) -> None:
@@ -83,7 +81,6 @@ def command(
         raise click.UsageError("Missing argument 'FILE'.")
     from ragvis.assistant.prepared import AskOptions
 
-    chosen, sampling = how_to_run(model, options, lora, quantize, template)
     wanted = AskOptions(None, sampling, verify, shown_as)
     report = _run(file, index, chosen, wanted, answers, rerank)
     if as_json:
