@@ -194,12 +194,12 @@ def load(folder_of: Callable[[str], str]) -> Callable[..., Any]:
     """The same, loaded."""
     from ragvis import generator
 
-    loaded: dict[tuple[str, str], Any] = {}
+    loaded: dict[tuple[str, str, str | None], Any] = {}
 
-    def get(family: str, quantize: str = "none") -> Any:
-        key = (family, quantize)
+    def get(family: str, quantize: str = "none", engine: str | None = None) -> Any:
+        key = (family, quantize, engine)
         if key not in loaded:
-            loaded[key] = generator.load(folder_of(family), print, quantize=quantize)
+            loaded[key] = generator.load(folder_of(family), print, quantize=quantize, engine=engine)
         return loaded[key]
 
     return get

@@ -58,6 +58,23 @@ def test_a_row_by_int8_weights_on_the_cpu(out: int, blocks: int, seed: int) -> N
     assert bool(((y - whole).abs() <= most + 1e-6).all())
 
 
+def test_what_is_stored_in_16_bits_is_quantized_from_them(
+    folder_of: Callable[[str], str], tmp_path: Path
+) -> None:
+    """The same rows as from 32 bits, at half the memory; what is kept whole is float32."""
+    folder = tmp_path / "half"
+    shutil.copytree(folder_of("llava_1_5"), folder)
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float16)
+    model.save_pretrained(folder)
+    assert loading.find(str(folder), print).config.dtype == torch.float16
+    ours = generator.load(str(folder), print)._model
+    assert all(
+        p.dtype == torch.float32 for p in ours.state_dict().values() if p.is_floating_point()
+    )
+    wide = int8.quantize(model.float(), loading.KEPT_WHOLE, "cpu").state_dict()
+    assert all(torch.equal(wide[name], tensor) for name, tensor in ours.state_dict().items())
+
+
 def eight_bit(folder: str, said: list[str]) -> Any:
     return generator.load(folder, said.append, quantize="8bit", engine="int8")
 

@@ -196,7 +196,7 @@ def test_ask_on_a_llava_shaped_checkpoint_in_8bit(small: Path, tmp_path: Path) -
         "revision": hub.revision_of(model),
         "quantization": "8bit",
         "device": "cpu",
-        "engine": "bitsandbytes",
+        "engine": "int8",
     }
     assert answer["usage"]["prompt_tokens"] == answer["ledger"]["total"]
     assert answer["sources"][0]["placed"] == "pixels"

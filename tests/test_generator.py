@@ -74,8 +74,10 @@ def test_attacks_meet_the_real_tokenizer(
 
 @pytest.mark.parametrize("quantize", ["8bit", "4bit"])
 @pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
-def test_quantized_on_the_cpu(load: Callable[..., Any], family: str, quantize: str) -> None:
-    model = load(family, quantize)
+def test_quantized_by_bitsandbytes_on_the_cpu(
+    load: Callable[..., Any], family: str, quantize: str
+) -> None:
+    model = load(family, quantize, "bitsandbytes" if quantize == "8bit" else None)
     modules = dict(model._model.named_modules())
     kinds = {name: type(module).__name__ for name, module in modules.items()}
     wanted = "Linear8bitLt" if quantize == "8bit" else "Linear4bit"
@@ -214,15 +216,17 @@ def test_a_lora_folder_is_merged(
     folder_of: Callable[[str], str], load: Callable[..., Any], tmp_path: Path
 ) -> None:
     base = load("llava_1_5")
-    fresh = generator.load(folder_of("llava_1_5"), print)._model
+    fresh = generator.load(folder_of("llava_1_5"), print, quantize="none")._model
     shape = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     with quiet():
         adapted = peft.get_peft_model(fresh, shape)
         adapted.save_pretrained(str(tmp_path / "lora"))
-    merged = generator.load(folder_of("llava_1_5"), print, lora=str(tmp_path / "lora"))
+    merged = generator.load(
+        folder_of("llava_1_5"), print, quantize="none", lora=str(tmp_path / "lora")
+    )
     assert not any("lora" in name for name, _ in merged._model.named_parameters())
     both = f"{folder_of('llava_1_5')}+{tmp_path / 'lora'}"
-    plus = generator.load(both, print)
+    plus = generator.load(both, print, quantize="none")
     with pytest.raises(UsageError, match="two LoRA folders"):
         generator.load(both, print, lora="another")
     with pytest.raises(UsageError, match="no LoRA folder"):
@@ -253,7 +257,7 @@ def test_a_lora_folder_is_merged(
 def test_a_lora_that_is_broken_or_another_models_is_refused(
     folder_of: Callable[[str], str], tmp_path: Path, harm: Callable[[Path], Any], said: str
 ) -> None:
-    model = generator.load(folder_of("llava_1_5"), print)._model
+    model = generator.load(folder_of("llava_1_5"), print, quantize="none")._model
     shape = peft.LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False)
     with quiet():
         peft.get_peft_model(model, shape).save_pretrained(str(tmp_path))

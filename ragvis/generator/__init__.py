@@ -34,10 +34,10 @@ def load(
         name: which model.
         tell: takes one-line notices.
         lora: a peft adapter folder, merged after loading.
-        quantize: "8bit", "4bit" or "none"; None means 8bit on a CUDA GPU and none elsewhere.
+        quantize: "8bit", "4bit" or "none"; None means 8bit, but for pocket on a
+            CUDA GPU.
         template: conversation template; None finds the family's own.
-        engine: what runs 8-bit weights: "int8" (ours) or "bitsandbytes"; None means int8 on CUDA
-            and bitsandbytes elsewhere.
+        engine: what runs 8-bit weights: "int8" (ours, the default) or "bitsandbytes".
 
     Raises:
         ModelUnavailable: its weights are not here and cannot be had; no such server.

@@ -60,9 +60,10 @@ class ModelChoice:
     Attributes:
         model: ``pocket``, a known name, a hub id, or a checkpoint folder; ``base+lora`` with both.
         lora: a peft adapter folder for it.
-        quantize: "8bit", "4bit" or "none"; None is 8bit on CUDA and none elsewhere.
+        quantize: "8bit", "4bit" or "none"; None is 8bit, but for pocket
+            on CUDA.
         template: conversation template, where the family's own is not wanted.
-        engine: "int8" or "bitsandbytes" for 8-bit weights; None is the faster one here.
+        engine: "int8" or "bitsandbytes" for 8-bit weights; None is int8.
     """
 
     model: str | None = None

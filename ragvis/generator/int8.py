@@ -55,7 +55,7 @@ class Int8Linear(nn.Module):
 
     def dequantized(self, dtype: torch.dtype) -> torch.Tensor:
         """(out, in) in ``dtype``: with many rows of input the tensor cores are worth it."""
-        return self.weight.to(dtype) * self.scale[:, None].to(dtype)
+        return self.weight * self.scale[:, None].to(dtype)
 
 
 def quantize(model: nn.Module, keep: Sequence[str], device: torch.device | str) -> nn.Module:

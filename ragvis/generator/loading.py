@@ -65,7 +65,7 @@ def find(name: str, tell: Tell, lora: str | None = None) -> Checkpoint:
 
 def check_quantization(quantize: str | None, name: str) -> str:
     if quantize is None:
-        return "8bit" if torch.cuda.is_available() and name != registry.POCKET else "none"
+        return "none" if torch.cuda.is_available() and name == registry.POCKET else "8bit"
     if quantize not in QUANTIZATIONS:
         known = ", ".join(QUANTIZATIONS)
         raise UsageError(f"unknown quantization {quantize!r}", f"One of: {known}.")
@@ -78,11 +78,9 @@ def check_engine(engine: str | None, quantization: str) -> str:
         if engine is not None:
             raise UsageError("engine is for --quantize 8bit", f"One of: {', '.join(ENGINES)}.")
         return BITSANDBYTES if quantization == "4bit" else "transformers"
-    if engine is None:
-        return INT8 if torch.cuda.is_available() else BITSANDBYTES
-    if engine not in ENGINES:
+    if engine not in (None, *ENGINES):
         raise UsageError(f"unknown engine {engine!r}", f"One of: {', '.join(ENGINES)}.")
-    return engine
+    return engine or INT8
 
 
 def load_model(checkpoint: Checkpoint, quantization: str, engine: str, tell: Tell = silent) -> Any:
@@ -98,10 +96,20 @@ def _int8_model(checkpoint: Checkpoint, device: torch.device, tell: Tell) -> Any
     cache = Int8Cache(checkpoint, _dtype(device), KEPT_WHOLE, tell)
     model = cache.load(device)
     if model is None:
-        whole = _whole_model(checkpoint, torch.device("cpu"), _dtype(device))
+        whole = _whole_model(checkpoint, torch.device("cpu"), _read_as(checkpoint, device))
         model = int8.quantize(whole, KEPT_WHOLE, device).eval()
+        if device.type == "cpu":
+            model = model.float()  # what is kept whole; int8 rows and their scales stay
         cache.save(model)
     return model
+
+
+def _read_as(checkpoint: Checkpoint, device: torch.device) -> torch.dtype:
+    """On a CPU as it is stored: a 7B model in float32 is 28 GB, and its int8 rows are the same.
+    A LoRA is merged in float32."""
+    stored = getattr(checkpoint.config, "dtype", None)
+    as_stored = device.type == "cpu" and checkpoint.lora is None
+    return stored if as_stored and isinstance(stored, torch.dtype) else _dtype(device)
 
 
 def _dtype(device: torch.device) -> torch.dtype:
