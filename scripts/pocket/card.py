@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from ragvis.errors import UsageError
@@ -40,25 +41,11 @@ _HOW = """\
 
 As LLaVA is: the connector alone on captions, then connector and LoRA on conversations in the layout
 of numbered sources; before that, the tower against the frozen text encoder. `python -m
-scripts.pocket` holds the recipe. The weights of today were made by an earlier form of it, with more
-kinds of pictures and conversations, on one H100 in about 25 minutes; this form was run end to end
-at a small size only.
+scripts.pocket` holds the recipe.
+
+{trained}
 """
 Measure = tuple[float, int]  # share right, of how many
-# As the log of the first weights calls it, which of its values, and what it is.
-_LOGGED = (
-    ("text", "answer", "one value from numbered texts"),
-    ("text_two", "answer", "two facts from two sources"),
-    ("follow", "answer", "follow-ups"),
-    ("imgtext", "answer", "a picture and a text"),
-    ("which", "cites", "which source shows it"),
-    ("exist", "answer", "whether a thing is there"),
-    ("easyvqa", "answer", "easy-VQA shapes"),
-    ("identify_style", "answer", "naming: known thing, new style"),
-    ("identify_concept", "answer", "naming: new thing"),
-    ("identify_photo", "answer", "naming: photograph"),
-    ("text_nf", "abstained", "refusing what the texts do not say"),
-)
 # The kinds of rows that scripts/pocket/instructions.py makes
 _NAMES = {
     "text": "one value from numbered texts",
@@ -69,6 +56,8 @@ _NAMES = {
     "which": "which source shows it",
     "is there": "whether a thing is there",
     "name": "naming: new thing",
+    "name known": "naming: known thing, new picture",
+    "name photo": "naming: photograph",
     "unanswerable": "refusing what the texts do not say",
     "absent": "refusing what the picture does not show",
 }
@@ -90,26 +79,24 @@ def card(facts: dict[str, Any]) -> str:
         text=facts["text_encoder"]["name"],
         language=facts["language_model"]["name"],
     )
-    return "\n".join([head, _figures(measured), _HOW, _sources(facts["training_data"])])
+    how = _HOW.format(trained=textwrap.fill(facts["trained"], 100))
+    before = _measured(facts["metrics"]["before"]) if "before" in facts["metrics"] else {}
+    return "\n".join([head, _figures(measured, before), how, _sources(facts["training_data"])])
 
 
 def _measured(metrics: dict[str, Any]) -> dict[str, Measure]:
-    """Share right and how many were asked, by what was asked for: of the first weights' own log,
-    or of what `evaluate` writes."""
-    held = metrics.get("llava_heldout")
-    if held is None:
-        right = metrics.get("right")
-        if not right:
-            raise UsageError("the weights were not measured", "Run `evaluate`, then `package`.")
-        return {_NAMES.get(kind, kind): (one["share"], one["n"]) for kind, one in right.items()}
-    return {what: (held[kind][value] / 100, held[kind]["n"]) for kind, value, what in _LOGGED}
+    """Share right and how many were asked, by what was asked for."""
+    right = metrics.get("right")
+    if not right:
+        raise UsageError("the weights were not measured", "Run `evaluate`, then `package`.")
+    return {_NAMES.get(kind, kind): (one["share"], one["n"]) for kind, one in right.items()}
 
 
 def _said(measured: dict[str, Measure], what: str) -> str:
     return f"{100 * measured[what][0]:.0f} %" if what in measured else "not measured"
 
 
-def _figures(measured: dict[str, Measure]) -> str:
+def _figures(measured: dict[str, Measure], before: dict[str, Measure]) -> str:
     lines = [
         "## Figures",
         "",
@@ -117,12 +104,13 @@ def _figures(measured: dict[str, Measure]) -> str:
         "layout is mastered, not how it does on your documents (for that see the README). 95 %",
         "intervals are Wilson's.",
         "",
-        "| asked for | n | right | interval |",
-        "|---|---|---|---|",
+        "| asked for | n | right | interval |" + " the weights before |" * bool(before),
+        "|---|---|---|---|" + "---|" * bool(before),
     ]
     for what, (share, n) in measured.items():
         low, high = wilson(round(share * n), n)
-        lines.append(f"| {what} | {n} | {100 * share:.1f} % | {100 * low:.0f}–{100 * high:.0f} |")
+        line = f"| {what} | {n} | {100 * share:.1f} % | {100 * low:.0f}–{100 * high:.0f} |"
+        lines.append(line + f" {_said(before, what)} |" * bool(before))
     return "\n".join([*lines, ""])
 
 

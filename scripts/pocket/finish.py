@@ -169,6 +169,7 @@ def package(
     }
     for name, file in files.items():
         facts[name]["sha256"] = sha256_of_file(out / file)
+    facts["trained"] = "These weights are what it makes."
     facts |= {"version": facts["version"] + 1, "metrics": metrics, "training_data": _data(listed)}
     (out / "pocket.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), "utf-8")
     return facts

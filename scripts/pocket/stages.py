@@ -300,4 +300,5 @@ def _write_lora(model: Any, folder: Path) -> None:
     config = model.peft_config["default"]
     config.target_modules = _LEARNING
     config.task_type = "CAUSAL_LM"
+    config.base_model_name_or_path = None  # a folder of this machine
     config.save_pretrained(folder)
