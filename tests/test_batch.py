@@ -47,7 +47,8 @@ def test_together_as_one_by_one(
 def test_rows_of_a_batch_do_not_see_each_other(tmp_path: Path, family: str) -> None:
     from PIL import Image
 
-    model: Any = generator.load(str(FAMILIES[family](tmp_path)), print)
+    # Whole weights: a decode step rounds activations for 8-bit ones, and noise is full of near ties
+    model: Any = generator.load(str(FAMILIES[family](tmp_path)), print, quantize="none")
     pictures = [Image.new("RGB", size, "red") for size in ((60, 60), (90, 40))]
     asked: list[Any] = [
         ("USER: Answer the question. ASSISTANT:", []),

@@ -129,6 +129,25 @@ def test_our_decoder_writes_what_generate_writes(
         assert len(written) == 12 or expected[len(written)] in model._ends()
 
 
+@pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
+def test_a_cache_that_grows_keeps_what_it_holds(
+    load: Callable[..., Any], family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragvis.generator.decode._BUCKET", 32)
+    model, sampling = load(family), Sampling.of({"max_new_tokens": "4"})
+
+    def written(decoder: Decoder, prompt: str) -> list[int]:
+        ids = model.inputs(prompt, [])["input_ids"]
+        return list(decoder.tokens(ids, [], sampling, model._image_token, model._ends()))
+
+    grown = Decoder(model._model)
+    written(grown, "What is it?")
+    longer = "What is it? " + "And of the numbered sources? " * 9
+    again = written(grown, longer)
+    assert grown.reused > 3
+    assert again == written(Decoder(model._model), longer)
+
+
 def test_engines_are_for_8bit(folder_of: Callable[[str], str]) -> None:
     for options in ({"quantize": "4bit", "engine": "int8"}, {"quantize": "8bit", "engine": "x"}):
         with pytest.raises(UsageError, match="engine"):

@@ -221,7 +221,7 @@ def test_replay(tmp_path: Path) -> None:
     changed = {change["what"] for change in told["changes"]}
     assert changed == {"index generation", "source [1]", "the prompt"}
     again = run_command_line("replay", "1")
-    assert again.exit_code == 1 and "Then:\n12 kilograms" in again.stdout
+    assert again.exit_code == 1 and "Then:\nThe pump weighs 12 kilograms" in again.stdout
     assert len(Log().newest(9)) == 2  # replays are not logged
 
 

@@ -21,7 +21,7 @@ from ragvis.prompts import NOT_FOUND
 from ragvis.types import Source
 
 FLAG = DEMO / "images" / "flag-italy.jpg"
-CAPITAL = "What is the capital of the country whose flag this is?"
+ASKED = "Which country has this flag?"
 
 
 def test_a_note_takes_the_place_of_the_pixels() -> None:
@@ -45,13 +45,13 @@ def test_every_picture_is_looked_at_and_the_answer_says_so(
     both = [FLAG, FLAG.with_name("flag-japan.jpg")]
     with ragvis.Index.open(demo_index) as index:
         assistant = ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
-        answer = assistant.ask(CAPITAL, [FLAG], pictures="each")
+        answer = assistant.ask(ASKED, [FLAG], pictures="each")
         which = assistant.ask("Which source shows the flag of Japan?", both, pictures="each")
     assert answer.sources[0].placed == "note"
     assert "flag of Italy" in answer.sources[0].note and "[" not in answer.sources[0].note
     flags = [s.note for s in which.sources if s.placed == "note"][:2]
     assert ["Italy" in flags[0], "Japan" in flags[1]] == [True, True]
-    assert "Rome" in answer.text and "<image>" not in answer.prompt
+    assert "Italy" in answer.text and "<image>" not in answer.prompt
     assert answer.sources[0].note in answer.prompt
     assert answer.usage["notes_prompt_tokens"] > 64 and answer.timing_s["notes"] > 0
     assert answer.usage["prompt_tokens"] == answer.ledger.total
@@ -89,14 +89,14 @@ def test_a_refusal_is_no_note() -> None:
 def test_the_command_logs_replays_and_shows_it(demo_index: Path, tmp_path: Path) -> None:
     options = ["-i", demo_index, "-m", "pocket", "-a", FLAG, "--images", "each"]
     page = tmp_path / "page.html"
-    said = run_command_line("ask", CAPITAL, *options, "--verify", "--json", "--html", page)
+    said = run_command_line("ask", ASKED, *options, "--verify", "--json", "--html", page)
     assert said.exit_code == 0, said.stderr
     source = json.loads(said.stdout)["sources"][0]
     assert source["placed"] == "note"
     assert f"of this picture alone: “{source['note']}”" in page.read_text()
     again = run_command_line("replay", "1")
     assert again.exit_code == 0, again.stdout + again.stderr
-    assert source["note"] in run_command_line("ask", CAPITAL, *options).stdout
+    assert source["note"] in run_command_line("ask", ASKED, *options).stdout
 
 
 def test_older_records_have_no_notes() -> None:
@@ -112,9 +112,9 @@ def test_a_chat_goes_on_about_a_photo_that_was_noted(
 ) -> None:
     with ragvis.Index.open(demo_index) as index:
         chat = ragvis.Assistant(ragvis.Retriever(index), pocket_generator).chat(pictures="each")
-        assert "Rome" in chat.ask(CAPITAL, [FLAG]).text
+        assert "Italy" in chat.ask(ASKED, [FLAG]).text
         assert chat.ask("And what is its population?").sources[0].note
     options = ["-i", demo_index, "-m", "pocket", "--images", "each"]
-    run_command_line("ask", CAPITAL, *options, "-a", FLAG)
+    run_command_line("ask", ASKED, *options, "-a", FLAG)
     again = run_command_line("ask", "-c", "And what is its population?", *options)
     assert again.exit_code == 0, again.stderr

@@ -29,9 +29,9 @@ def model(
     pocket_generator: Any,
 ) -> Any:
     if request.param == "pocket":
-        return pocket_generator
+        return generator.load("pocket", print, quantize="none")
     folder = checkpoints.FAMILIES[request.param](tmp_path_factory.mktemp(request.param))
-    return generator.load(str(folder), print)
+    return generator.load(str(folder), print, quantize="none")
 
 
 @torch.inference_mode()

@@ -74,8 +74,10 @@ class Decoder:
 
     def _step(self, length: int) -> _Step:
         if length not in self._steps:
-            self._steps.clear()  # a longer cache takes the place of a shorter one
-            self._steps[length] = _Step(self._model, length)
+            step = _Step(self._model, length)
+            for other in self._steps.values():
+                step.take_over(other)
+            self._steps = {length: step}  # a longer cache takes the place of a shorter one
         return self._steps[length]
 
 
@@ -118,6 +120,21 @@ class _Step:
         self.begun = Begun(listed, pictures)
         logits: torch.Tensor = out.logits[0, -1]
         return logits, known
+
+    def take_over(self, shorter: _Step) -> None:
+        """Go on from what another step's cache holds, which is gone with it."""
+        layers = list(zip(self._cache.layers, shorter._cache.layers, strict=True))
+        if any(
+            layer.is_sliding or not old.is_initialized or old.max_cache_len > layer.max_cache_len
+            for layer, old in layers
+        ):
+            return
+        for layer, old in layers:
+            layer.lazy_initialization(old.keys, old.values)
+            layer.keys[:, :, : old.max_cache_len] = old.keys
+            layer.values[:, :, : old.max_cache_len] = old.values
+            old.keys = old.values = None  # layer by layer, so that both are never whole
+        self.begun = shorter.begun
 
     def advance(self, token: torch.Tensor) -> torch.Tensor:
         """Logits (vocabulary,) after ``token`` (one id)."""
