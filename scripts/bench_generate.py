@@ -160,10 +160,10 @@ def wait() -> None:
 def load(folder: Path, quantize: str, engine: str) -> Any:
     """The model, with int8 rows by torchao in its language model if that is the engine."""
     config = AutoConfig.from_pretrained(folder)
-    library = engine in _NEEDS_TORCHAO
+    by_torchao = engine in _NEEDS_TORCHAO
     found = Checkpoint(str(folder), str(folder), None, config, None)
-    model = load_model(found, quantize, "transformers" if library else engine)
-    if library:
+    model = load_model(found, quantize, "transformers" if by_torchao else engine)
+    if by_torchao:
         ao = importlib.import_module("torchao.quantization")
         ao.quantize_(model.model.language_model, ao.Int8WeightOnlyConfig())
     return model

@@ -138,8 +138,6 @@ def test_8_bit_weights_are_quantized_once(
         lambda file: (file.parent / "complete.json").write_text('{"sha256": []}'),
         lambda file: _without(file.parent / "complete.json", "same"),
         lambda file: _without(file.parent / "complete.json", "generation"),
-        lambda file: _without(file.parent / "complete.json", "same"),
-        lambda file: _without(file.parent / "complete.json", "generation"),
     ],
 )
 def test_damaged_8_bit_weights_are_made_anew(

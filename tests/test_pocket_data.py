@@ -82,6 +82,42 @@ def test_what_is_open_is_not_answered_on_the_page() -> None:
             assert not any(question.endswith(f" {end[:-1]}?") for end in same)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        ("Finnish", "Finnish and some Dutch", True),
+        ("all three systems", "Linux and macOS", True),
+        ("Monday", "Mondays", True),
+        ("Wednesday", "Wednesday afternoon", True),
+        ("four", "4", True),
+        ("Finnish", "Dutch", False),
+        ("12 kg", "21 kg", False),
+    ],
+)
+def test_values_that_may_be_of_the_same_thing(one: str, other: str, overlap: bool) -> None:
+    assert textual._overlap(one, other) == textual._overlap(other, one) == overlap
+
+
+def test_documentation_that_says_it_is_not_asked_for_as_if_it_did_not() -> None:
+    maker = textual.TextMaker(random.Random(1), held_out=False)
+    for _ in range(300):
+        for row in maker.docs():
+            said, asked = row["conversations"][0]["value"].lower().split("question: ")
+            assert "replaced by" not in asked or "deprecated" not in said
+            assert "how fast" not in asked or "o(" not in said
+
+
+def test_this_has_no_article() -> None:
+    maker = instructions.Maker(THINGS, 5)
+    asked = [
+        row["conversations"][0]["value"].split("Question: ")[1]
+        for _ in range(300)
+        for row in maker.page("picture_and_text")
+    ]
+    assert any(" this animal" in one for one in asked)
+    assert not any("the this" in one.lower() or "next this" in one for one in asked)
+
+
 def test_some_are_asked_for_by_what_is_said_of_them() -> None:
     maker = textual.TextMaker(random.Random(4), held_out=False)
     things = (domain for domain in maker.writer.domains if domain.kind == "thing")

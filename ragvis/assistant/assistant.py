@@ -34,7 +34,7 @@ class Assistant:
         model: ``pocket``, a known name, a hub id, or a checkpoint folder; None takes the
             machine's default. Loaded on first use; or one that ``ragvis.generator.load`` gave.
         lora: a peft adapter folder for it.
-        quantize: "8bit", "4bit", "none", or None for 8bit, but for pocket on CUDA.
+        quantize: "8bit", "4bit", "none", None for 8bit, and none for pocket on CUDA.
         template: conversation template, where the family's own is not wanted.
         engine: "int8" or "bitsandbytes" for 8-bit weights, or None for int8.
         tell: takes one-line notices.

@@ -54,7 +54,7 @@ def _with_model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--quantize",
             type=click.Choice(["8bit", "4bit", "none"]),
             envvar="RAGVIS_QUANTIZE",
-            help="Weights of the language model.  [default: 8bit]",
+            help="Weights of the language model.  [default: 8bit; none for pocket on a CUDA GPU]",
         ),
         click.option(
             "-m",

@@ -34,8 +34,8 @@ def load(
         name: which model.
         tell: takes one-line notices.
         lora: a peft adapter folder, merged after loading.
-        quantize: "8bit", "4bit" or "none"; None means 8bit, but for pocket on a
-            CUDA GPU.
+        quantize: "8bit", "4bit" or "none"; None means 8bit, and none for pocket
+            on a CUDA GPU.
         template: conversation template; None finds the family's own.
         engine: what runs 8-bit weights: "int8" (ours, the default) or "bitsandbytes".
 

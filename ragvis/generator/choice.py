@@ -60,8 +60,8 @@ class ModelChoice:
     Attributes:
         model: ``pocket``, a known name, a hub id, or a checkpoint folder; ``base+lora`` with both.
         lora: a peft adapter folder for it.
-        quantize: "8bit", "4bit" or "none"; None is 8bit, but for pocket
-            on CUDA.
+        quantize: "8bit", "4bit" or "none"; None is 8bit, and none for
+            pocket on a CUDA GPU.
         template: conversation template, where the family's own is not wanted.
         engine: "int8" or "bitsandbytes" for 8-bit weights; None is int8.
     """

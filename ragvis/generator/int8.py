@@ -1,4 +1,4 @@
-"""8-bit weights at memory speed: int8 rows with one scale each, 16-bit activations.
+"""8-bit weights at memory speed: int8 rows with one scale each, whole activations.
 
 The numbers are bitsandbytes' own row-wise format: w ≈ q * absmax / 127 with q = round(127 w /
 absmax). LLM.int8 also quantizes the activations and looks for outliers at every step, which costs
@@ -54,7 +54,7 @@ class Int8Linear(nn.Module):
         return F.linear(x, self.dequantized(x.dtype), self.bias)
 
     def dequantized(self, dtype: torch.dtype) -> torch.Tensor:
-        """(out, in) in ``dtype``: with many rows of input the tensor cores are worth it."""
+        """(out, in) in ``dtype``: with many rows of input whole matrix products are worth it."""
         return self.weight * self.scale[:, None].to(dtype)
 
 

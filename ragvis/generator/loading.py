@@ -105,11 +105,13 @@ def _int8_model(checkpoint: Checkpoint, device: torch.device, tell: Tell) -> Any
 
 
 def _read_as(checkpoint: Checkpoint, device: torch.device) -> torch.dtype:
-    """On a CPU as it is stored: a 7B model in float32 is 28 GB, and its int8 rows are the same.
-    A LoRA is merged in float32."""
-    stored = getattr(checkpoint.config, "dtype", None)
-    as_stored = device.type == "cpu" and checkpoint.lora is None
-    return stored if as_stored and isinstance(stored, torch.dtype) else _dtype(device)
+    """On a CPU as its config says that it is stored: a 7B model in float32 is 28 GB, and the int8
+    rows of its 16-bit numbers are the same. A LoRA is merged in float32 there."""
+    if device.type != "cpu" or checkpoint.lora is not None:
+        return _dtype(device)
+    whole, text = checkpoint.config, checkpoint.config.get_text_config()
+    said = (getattr(one, "dtype", None) for one in (whole, text))
+    return next((one for one in said if isinstance(one, torch.dtype)), _dtype(device))
 
 
 def _dtype(device: torch.device) -> torch.dtype:

@@ -187,9 +187,13 @@ def evaluate(model: Path, data: Path, out: Path, images: Path | None) -> None:
 @click.option("--metrics", type=FILE, required=True, help="What `evaluate` wrote.")
 @click.option("--listed", type=FILE, required=True, help="pictures.jsonl.")
 @click.option("--out", type=FOLDER, required=True)
-def package(vision: Path, trained: Path, metrics: Path, listed: Path, out: Path) -> None:
+@click.option(
+    "--how", default="These weights are what it makes.", help="How they were made, for the card."
+)
+def package(vision: Path, trained: Path, metrics: Path, listed: Path, out: Path, how: str) -> None:
     """Write what ships of a pocket: weights, a pocket.json that is true of them, its card."""
-    facts = finish.package(vision, trained, json.loads(metrics.read_text("utf-8")), listed, out)
+    measured = json.loads(metrics.read_text("utf-8"))
+    facts = finish.package(vision, trained, measured, listed, out, how)
     (out / CARD).write_text(card_of(facts), "utf-8")
 
 

@@ -17,9 +17,9 @@ _LIMITS = """\
 
 - **Name what it sees in photographs**: {photo} right on unseen ones. Where it seems to know a
   picture, it has read its file name.
-- **Say reliably what is not in a picture**: {absent} right when asked whether a thing is there,
-  where guessing gives 50 %.
-- **Tell which of several pictures shows a thing**: {which} right.
+- **Tell reliably which of several pictures shows a thing**: {which} right.
+- **Go from a picture to what a text says of the thing in it**: {both} right; or from one source to
+  another: {steps}.
 - **Count, read print in pictures, or reason** over more than two sources.
 - **Tell values apart that stand close together.** Of a passage with several it takes a
   neighbour's now and then.
@@ -46,7 +46,8 @@ scripts.pocket` holds the recipe.
 {trained}
 """
 Measure = tuple[float, int]  # share right, of how many
-# The kinds of rows that scripts/pocket/instructions.py makes
+# The kinds of rows that scripts/pocket/instructions.py makes; "name" was also measured apart, on
+# new pictures of known things and on photographs
 _NAMES = {
     "text": "one value from numbered texts",
     "two sources": "the same of two things, from a source each",
@@ -73,7 +74,8 @@ def card(facts: dict[str, Any]) -> str:
     measured = _measured(facts["metrics"])
     head = _LIMITS.format(
         photo=_said(measured, "naming: photograph"),
-        absent=_said(measured, "whether a thing is there"),
+        both=_said(measured, "a picture and a text"),
+        steps=_said(measured, "what one source says of somebody another one names"),
         which=_said(measured, "which source shows it"),
         refused=_said(measured, "refusing what the texts do not say"),
         text=facts["text_encoder"]["name"],
@@ -101,8 +103,8 @@ def _figures(measured: dict[str, Measure], before: dict[str, Measure]) -> str:
         "## Figures",
         "",
         "Held out, greedy, made by the generator of its own training data: they say how well the",
-        "layout is mastered, not how it does on your documents (for that see the README). 95 %",
-        "intervals are Wilson's.",
+        "layout is mastered, not how it does on your documents (for that see the README). Whole",
+        "weights, not 8-bit ones; 95 % intervals are Wilson's.",
         "",
         "| asked for | n | right | interval |" + " the weights before |" * bool(before),
         "|---|---|---|---|" + "---|" * bool(before),

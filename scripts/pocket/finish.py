@@ -140,7 +140,12 @@ def _quoted(text: str) -> str:
 
 
 def package(
-    vision: Path, trained: Path, metrics: dict[str, Any], listed: Path, out: Path
+    vision: Path,
+    trained: Path,
+    metrics: dict[str, Any],
+    listed: Path,
+    out: Path,
+    how: str = "These weights are what it makes.",
 ) -> dict[str, Any]:
     """What ships of a pocket model: tower, connector, LoRA, and a ``pocket.json`` that is true of
     them. The base models stay those that the ``pocket.json`` of today names.
@@ -151,6 +156,7 @@ def package(
         metrics: what ``evaluate`` wrote.
         listed: ``pictures.jsonl`` of all that it was trained on.
         out: a folder that is not there yet.
+        how: how these weights came of the recipe, for the card.
 
     Raises:
         UsageError: it is there.
@@ -169,7 +175,7 @@ def package(
     }
     for name, file in files.items():
         facts[name]["sha256"] = sha256_of_file(out / file)
-    facts["trained"] = "These weights are what it makes."
+    facts["trained"] = how
     facts |= {"version": facts["version"] + 1, "metrics": metrics, "training_data": _data(listed)}
     (out / "pocket.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), "utf-8")
     return facts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 from ragvis.errors import UsageError
 from scripts.pocket.rows import Row, Sheet, Shown, bare, cited, upper
@@ -17,9 +18,10 @@ _COUNTRY = (
     "the country in the picture",
     "this country",
 )
+_ARTICLE = re.compile(r"\b[Tt]he (?:next )?(this )")
 _WITH_A_FLAG = ("{} with this flag", "{} of this country", "{} whose flag this is")
 _THING = ("thing in the picture", "object in the image", "one in the photo", "thing shown here")
-_SORTS = {  # by the last word of a caption
+_SORTS = {  # by caption
     "animal": "cat dog horse cow pig sheep goat lion tiger bear fox wolf monkey elephant camel "
     "deer rabbit mouse rat hamster frog turtle snake lizard crocodile whale dolphin fish shark",
     "bird": "owl duck eagle penguin parrot swan turkey rooster chicken dove flamingo peacock goose",
@@ -132,7 +134,7 @@ class PictureMaker:
         it = r.choice(called)
         rows = []
         for one in (fact, *more):
-            asked = upper(r.choice(one.asked).format(e=it)).replace("the this", "this")
+            asked = upper(_ARTICLE.sub(r"\1", r.choice(one.asked).format(e=it)))
             if one not in first.values:
                 rows.append(sheet.row("unanswerable", asked))
                 continue
@@ -181,7 +183,7 @@ def article(name: str) -> str:
 
 def _called(name: str) -> tuple[str, ...]:
     """What a question may call what is shown, where it does not name it."""
-    sort = _SORT_OF.get(name.split()[-1], "thing")
+    sort = _SORT_OF.get(name, "thing")  # of the whole name: a hot dog is no animal
     return (*_THING, f"this {sort}", f"this {sort}", f"{sort} in the picture")
 
 

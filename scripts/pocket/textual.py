@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
 from scripts.pocket.documented import Documented, documented
 from scripts.pocket.rows import Row, Sheet, cited, upper
 from scripts.pocket.texts import Fact, Subject, Writer
 
+_WORD = re.compile(r"\w+")
+_NUMBERS = {"four": "4", "six": "6", "ten": "10", "twelve": "12"}  # as values.txt writes them
 _LONGEST = 1700  # characters of all passages together: about 450 tokens
 _RELATED = {  # what has to do with a subject, and is not it
     "thing": ("lid", "box", "cover", "smaller version", "spare part"),
@@ -16,23 +19,23 @@ _RELATED = {  # what has to do with a subject, and is not it
     "named": ("predecessor", "successor", "rival"),
     "country": ("neighbour", "largest island", "former colony"),
 }
-_UNSAID = {  # of a function, unless its documentation has the word
-    "Who wrote {}?": "writ",
-    "Who maintains {}?": "maintain",
-    "In which version was {} added?": "version",
-    "Which licence is {} under?": "licen",
-    "How fast is {}?": "fast",
-    "How much memory does {} need?": "memory",
-    "What is {} going to be replaced by?": "replac",
-    "On which systems does {} not work?": "system",
+_UNSAID = {  # of a function, unless its documentation has one of the words
+    "Who wrote {}?": "writ author",
+    "Who maintains {}?": "maintain author",
+    "In which version was {} added?": "version added python",
+    "Which licence is {} under?": "licen copyright",
+    "How fast is {}?": "fast slow time efficien o(",
+    "How much memory does {} need?": "memory bytes space",
+    "What is {} going to be replaced by?": "replac deprecat instead obsolet legacy",
+    "On which systems does {} not work?": "system platform windows unix posix linux macos",
     "Which port does {} use?": "port",
-    "How many people use {}?": "people",
-    "What does {} cost?": "cost",
-    "May several threads call {} at once?": "thread",
+    "How many people use {}?": "people user",
+    "What does {} cost?": "cost o(",
+    "May several threads call {} at once?": "thread lock",
     "Which file does {} log to?": "log",
-    "What is the default timeout of {}?": "timeout",
-    "Which environment variable changes {}?": "environ",
-    "How many arguments does {} take at most?": "argument",
+    "What is the default timeout of {}?": "timeout seconds",
+    "Which environment variable changes {}?": "environ variable",
+    "How many arguments does {} take at most?": "arg parameter",
 }
 
 
@@ -119,7 +122,8 @@ class TextMaker:
         places = {id(some[0]): n for n, some in enumerate(page.about, 1)}
         if id(first) not in places or id(second) not in places:
             return self.two_steps()
-        who = fact.answer.format(v="the person who", e=_the(first)).replace("the the", "the")
+        who = fact.answer.format(v="the person who", e=_the(first))
+        who = who.replace("the the", "the")
         known = cited(first.answer(fact), places[id(first)])
         rows = []
         for one in dict.fromkeys([*r.sample(list(second.values), 1), *r.sample(people.facts, 4)]):
@@ -143,7 +147,11 @@ class TextMaker:
     def _unsaid(self, sheet: Sheet, some: list[Documented]) -> list[Row]:
         """What people ask of a function too, and these texts leave open."""
         written = " ".join(one.passage for one in some).lower()
-        asked = [form for form, word in _UNSAID.items() if word not in written]
+        asked = [
+            form
+            for form, words in _UNSAID.items()
+            if not any(word in written for word in words.split())
+        ]
         forms = self._chance.sample(asked, min(2, len(asked)))
         return [sheet.row("unanswerable", f.format(self._chance.choice(some).name)) for f in forms]
 
@@ -185,7 +193,8 @@ class TextMaker:
         return Page(Sheet(self._chance, [], passages), about)
 
     def _known(self, page: Page, n: int, one: Subject, fact: Fact) -> Row:
-        same = [s for _, s, f in page.said() if f is fact and s.values[f] == one.values[fact]]
+        value = one.values[fact]
+        same = [s for _, s, f in page.said() if f is fact and _overlap(s.values[f], value)]
         asked = self._whose(one, fact, one.values[fact]) if same == [one] else ""
         if asked and self._chance.random() < 0.2:
             whole = one.answer(fact)
@@ -250,9 +259,20 @@ class TextMaker:
     def _of_a_value(self, page: Page, one: Subject) -> str:
         fact = self._chance.choice(list(one.values))
         value = self.writer.values.make(fact.value)
-        if value in {s.values.get(fact) for some in page.about for s in some}:
+        if any(_overlap(s.values[f], value) for _, s, f in page.said() if f is fact):
             return ""
         return self._whose(one, fact, value)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether what is of one value may be of the other one too: "Finnish" and "Finnish and some
+    Dutch", "Mondays" and "Monday", "four" and "4"."""
+    first, second = ({_plain(w) for w in _WORD.findall(value.lower())} for value in (one, other))
+    return "all" in first | second or first <= second or second <= first
+
+
+def _plain(word: str) -> str:
+    return _NUMBERS.get(word, word.removesuffix("s"))
 
 
 def _the(one: Subject) -> str:
