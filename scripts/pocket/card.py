@@ -82,8 +82,7 @@ def card(facts: dict[str, Any]) -> str:
         language=facts["language_model"]["name"],
     )
     how = _HOW.format(trained=textwrap.fill(facts["trained"], 100))
-    before = _measured(facts["metrics"]["before"]) if "before" in facts["metrics"] else {}
-    return "\n".join([head, _figures(measured, before), how, _sources(facts["training_data"])])
+    return "\n".join([head, _figures(measured), how, _sources(facts["training_data"])])
 
 
 def _measured(metrics: dict[str, Any]) -> dict[str, Measure]:
@@ -98,7 +97,7 @@ def _said(measured: dict[str, Measure], what: str) -> str:
     return f"{100 * measured[what][0]:.0f} %" if what in measured else "not measured"
 
 
-def _figures(measured: dict[str, Measure], before: dict[str, Measure]) -> str:
+def _figures(measured: dict[str, Measure]) -> str:
     lines = [
         "## Figures",
         "",
@@ -106,13 +105,12 @@ def _figures(measured: dict[str, Measure], before: dict[str, Measure]) -> str:
         "layout is mastered, not how it does on your documents (for that see the README). Whole",
         "weights, not 8-bit ones; 95 % intervals are Wilson's.",
         "",
-        "| asked for | n | right | interval |" + " the weights before |" * bool(before),
-        "|---|---|---|---|" + "---|" * bool(before),
+        "| asked for | n | right | interval |",
+        "|---|---|---|---|",
     ]
     for what, (share, n) in measured.items():
         low, high = wilson(round(share * n), n)
-        line = f"| {what} | {n} | {100 * share:.1f} % | {100 * low:.0f}–{100 * high:.0f} |"
-        lines.append(line + f" {_said(before, what)} |" * bool(before))
+        lines.append(f"| {what} | {n} | {100 * share:.1f} % | {100 * low:.0f}–{100 * high:.0f} |")
     return "\n".join([*lines, ""])
 
 
