@@ -77,15 +77,14 @@ def strings(row: dict[str, Any], name: str) -> list[str]:
 
 
 def replace(part: Path, file: Path) -> None:
-    """Rename a finished file into its place, so that it outlasts a power cut.
+    """Rename a finished file or folder into its place, so that it outlasts a power cut.
 
     Raises:
         OSError: the disk refuses.
     """
     flush(part)
     os.replace(part, file)
-    if os.name != "nt":  # Windows has no handle on a folder to flush
-        flush(file.parent)
+    flush(file.parent)
 
 
 @contextmanager
@@ -102,16 +101,16 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
-        os.replace(part, folder)
+        replace(part, folder)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    if os.name != "nt":
-        flush(folder.parent)
 
 
 def flush(path: Path) -> None:
     """Wait until a file, or a folder's list of names, is on the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows has no handle on a folder to flush
     # Windows flushes only what is open for writing
     handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:

@@ -30,7 +30,7 @@ from ragvis.generator import int8, loading
 def test_int8_rows_on_the_cpu(
     folder_of: Callable[[str], str], load: Callable[..., Any], family: str
 ) -> None:
-    model = generator.load(folder_of(family), print, quantize="8bit", engine="int8")
+    model = eight_bit(folder_of(family), [])
     linear = [m for m in model._model.modules() if isinstance(m, int8.Int8Linear)]
     assert len(linear) == 2 * 7  # every projection of both layers, and nothing else
     assert model.info.engine == "int8"
@@ -59,15 +59,19 @@ def test_a_row_by_int8_weights_on_the_cpu(out: int, blocks: int, seed: int) -> N
 
 
 def test_what_is_stored_in_16_bits_is_quantized_from_them(
-    folder_of: Callable[[str], str], tmp_path: Path
+    folder_of: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same rows as from 32 bits, at half the memory; what is kept whole is float32."""
+    read: list[torch.dtype] = []
+    whole = loading._whole_model
+    monkeypatch.setattr(loading, "_whole_model", lambda *a: (read.append(a[2]), whole(*a))[1])
     folder = tmp_path / "half"
     shutil.copytree(folder_of("llava_1_5"), folder)
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float16)
     model.save_pretrained(folder)
     assert loading.find(str(folder), print).config.dtype == torch.float16
     ours = generator.load(str(folder), print)._model
+    assert read == [torch.float16]
     assert all(
         p.dtype == torch.float32 for p in ours.state_dict().values() if p.is_floating_point()
     )

@@ -24,9 +24,7 @@ SHORT = Sampling(max_new_tokens=6)
 
 @pytest.fixture(scope="module", params=MODELS)
 def model(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    pocket_generator: Any,
+    request: pytest.FixtureRequest, pocket_folder: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
     if request.param == "pocket":
         return generator.load("pocket", print, quantize="none")

@@ -31,11 +31,11 @@ _WARM_UPS = 2  # steps before a capture: libraries allocate and choose kernels i
 
 
 class Decoder:
-    """Writes answers with one model, keeping a captured step for each cache length."""
+    """Writes answers with one model, keeping its captured step and the cache that belongs to it."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._steps: dict[int, _Step] = {}
+        self._kept: _Step | None = None
         self.reused = 0  # tokens of the last prompt that were known from the one before it
 
     @torch.inference_mode()
@@ -69,16 +69,17 @@ class Decoder:
 
     def forget(self) -> None:
         """Begin the next prompt from its first token."""
-        for step in self._steps.values():
-            step.begun = Begun()
+        if self._kept is not None:
+            self._kept.begun = Begun()
 
     def _step(self, length: int) -> _Step:
-        if length not in self._steps:
-            step = _Step(self._model, length)
-            for other in self._steps.values():
-                step.take_over(other)
-            self._steps = {length: step}  # a longer cache takes the place of a shorter one
-        return self._steps[length]
+        kept = self._kept
+        if kept is not None and kept.length == length:
+            return kept
+        self._kept = step = _Step(self._model, length)
+        if kept is not None and kept.length < length:
+            step.take_over(kept)
+        return step
 
 
 class _Step:
@@ -86,6 +87,7 @@ class _Step:
 
     def __init__(self, model: Any, length: int) -> None:
         self._model = model
+        self.length = length
         device = model.device
         self._cache = StaticCache(config=model.config.get_text_config(), max_cache_len=length)
         self._slots = torch.arange(length, device=device)  # (length,)
@@ -124,10 +126,7 @@ class _Step:
     def take_over(self, shorter: _Step) -> None:
         """Go on from what another step's cache holds, which is gone with it."""
         layers = list(zip(self._cache.layers, shorter._cache.layers, strict=True))
-        if any(
-            layer.is_sliding or not old.is_initialized or old.max_cache_len > layer.max_cache_len
-            for layer, old in layers
-        ):
+        if any(layer.is_sliding or not old.is_initialized for layer, old in layers):
             return
         for layer, old in layers:
             layer.lazy_initialization(old.keys, old.values)

@@ -187,9 +187,7 @@ def evaluate(model: Path, data: Path, out: Path, images: Path | None) -> None:
 @click.option("--metrics", type=FILE, required=True, help="What `evaluate` wrote.")
 @click.option("--listed", type=FILE, required=True, help="pictures.jsonl.")
 @click.option("--out", type=FOLDER, required=True)
-@click.option(
-    "--how", default="These weights are what it makes.", help="How they were made, for the card."
-)
+@click.option("--how", default=finish.MADE, help="How they were made, for the card.")
 def package(vision: Path, trained: Path, metrics: Path, listed: Path, out: Path, how: str) -> None:
     """Write what ships of a pocket: weights, a pocket.json that is true of them, its card."""
     measured = json.loads(metrics.read_text("utf-8"))

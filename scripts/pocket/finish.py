@@ -31,6 +31,7 @@ from scripts.pocket.conversations import Conversation
 from scripts.pocket.stages import CONNECTOR, LORA, read_connector
 
 METRICS = "metrics.json"
+MADE = "These weights are what it makes."  # the recipe, in one go
 TRANSCRIPTS = "transcripts.md"
 _SHOWN = 10  # transcripts
 
@@ -145,7 +146,7 @@ def package(
     metrics: dict[str, Any],
     listed: Path,
     out: Path,
-    how: str = "These weights are what it makes.",
+    how: str = MADE,
 ) -> dict[str, Any]:
     """What ships of a pocket model: tower, connector, LoRA, and a ``pocket.json`` that is true of
     them. The base models stay those that the ``pocket.json`` of today names.

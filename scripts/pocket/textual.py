@@ -122,8 +122,7 @@ class TextMaker:
         places = {id(some[0]): n for n, some in enumerate(page.about, 1)}
         if id(first) not in places or id(second) not in places:
             return self.two_steps()
-        who = fact.answer.format(v="the person who", e=_the(first))
-        who = who.replace("the the", "the")
+        who = fact.answer.format(v="the person who", e=first.name)
         known = cited(first.answer(fact), places[id(first)])
         rows = []
         for one in dict.fromkeys([*r.sample(list(second.values), 1), *r.sample(people.facts, 4)]):
@@ -195,7 +194,7 @@ class TextMaker:
     def _known(self, page: Page, n: int, one: Subject, fact: Fact) -> Row:
         value = one.values[fact]
         same = [s for _, s, f in page.said() if f is fact and _overlap(s.values[f], value)]
-        asked = self._whose(one, fact, one.values[fact]) if same == [one] else ""
+        asked = self._whose(one, fact, value) if same == [one] else ""
         if asked and self._chance.random() < 0.2:
             whole = one.answer(fact)
             answer = whole if upper(one.name) in whole else upper(one.name)
