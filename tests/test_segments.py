@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +19,7 @@ from ragvis.errors import IndexDamaged
 from ragvis.index.derive import SMALL, merge_from
 from ragvis.store.segments import FAISS, ROWS, Rows, SegmentRow, write_rows
 from ragvis.store.vector_index import Part, VectorIndex
-from ragvis.store.vectors import Flat, Inverted, write_inverted
+from ragvis.store.vectors import Flat, Inverted, _sums_of, write_inverted
 
 DIM = 16
 NONE = np.empty(0, np.int64)
@@ -37,6 +41,19 @@ def written(folder: Path, n: int, inverted: bool = False) -> SegmentRow:
     if inverted:
         sums[FAISS] = write_inverted(folder / "s.faiss", rows, clustered(64, 5).astype(np.float32))
     return SegmentRow("s", "text", 100, 100 + 2 * n, n, json.dumps(sums))
+
+
+def written_in_format_3(folder: Path, n: int) -> SegmentRow:
+    """The same, with codes that FAISS scales itself."""
+    row = written(folder, n, inverted=True)
+    rows, coarse = clustered(n).astype(np.float32), faiss.IndexFlatIP(DIM)
+    kind = faiss.ScalarQuantizer.QT_8bit
+    index = faiss.IndexIVFScalarQuantizer(coarse, DIM, 32, kind, faiss.METRIC_INNER_PRODUCT)
+    index.train(rows)
+    index.add(rows)
+    faiss.write_index(index, str(folder / "s.faiss"))
+    sums = {ROWS: row.facts(ROWS), FAISS: _sums_of(folder / "s.faiss", index, DIM) | {"nprobe": 8}}
+    return replace(row, sums=json.dumps(sums))
 
 
 def exact(queries: Any, rows: Any, k: int) -> tuple[Any, Any]:
@@ -62,8 +79,11 @@ def test_flat_finds_what_numpy_finds(tmp_path: Path) -> None:
         index.rows(np.array([107]))
 
 
-def test_an_inverted_file_finds_nearly_all_with_exact_scores(tmp_path: Path) -> None:
-    row = written(tmp_path, 9000, inverted=True)
+@pytest.mark.parametrize("write", [partial(written, inverted=True), written_in_format_3])
+def test_an_inverted_file_finds_nearly_all_with_exact_scores(
+    tmp_path: Path, write: Callable[[Path, int], SegmentRow]
+) -> None:
+    row = write(tmp_path, 9000)
     part = Inverted(tmp_path, row, DIM, NONE)
     queries = clustered(50, 3).astype(np.float32)
     scores, ids = part.search(queries, 10)

@@ -55,6 +55,7 @@ def test_new_files_go_into_an_upgraded_index(old: Path, tmp_path: Path) -> None:
     (tmp_path / "new.txt").write_text("A heron stands in the reeds.")
     index = Index.open(old)
     assert index.add([tmp_path / "new.txt"]).added == 1
+    assert Catalog.open(old).format == "4"
     assert Retriever(index).search("heron", k=1, modality="text")[0].name == "new.txt"
 
 

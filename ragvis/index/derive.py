@@ -21,6 +21,7 @@ from ragvis.errors import IndexDamaged
 from ragvis.index import calibration
 from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.store.catalog import Catalog
+from ragvis.store.schema import FORMAT
 from ragvis.store.segments import DAMAGED, FAISS, ROWS, SegmentRow, write_rows
 from ragvis.store.trouble import told
 from ragvis.store.vector_index import Part, VectorIndex
@@ -179,6 +180,7 @@ class Merge:
     def commit(self, segments: Sequence[SegmentRow]) -> None:
         """Name the new segments in the catalog, within its ``commit``."""
         if self.is_needed:
+            self._catalog.set_meta(format=str(FORMAT))
             self._catalog.set_segments(self._modality, segments, len(self._kept))
 
 

@@ -121,6 +121,7 @@ def mapped(file: Path, size: int) -> NDArray[np.uint8]:
     try:
         if file.stat().st_size != size:
             raise IndexDamaged(f"{file} is {file.stat().st_size} bytes long, not {size}")
-        return np.memmap(file, np.uint8, "r") if size else np.empty(0, np.uint8)
+        # As a plain array, of which parts are taken in a third of the time
+        return np.asarray(np.memmap(file, np.uint8, "r")) if size else np.empty(0, np.uint8)
     except OSError as error:
         raise IndexDamaged(f"{file} cannot be read: {error.strerror}") from error

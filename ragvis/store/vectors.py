@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Ids = NDArray[np.int64]
 
 INVERTED_FROM = 100_000  # vectors; below, exact search is quick enough
-_SHORTLIST, _SPARE = 2, 32  # exact cosines are taken of 2 k + 32 candidates
+_SHORTLIST, _SPARE = 1.25, 16  # exact cosines are taken of 1.25 k + 16 candidates
 _GRAPH_FROM = 1024  # lists; fewer are compared one by one
 _GRAPH_WIDTH = 128  # candidates that the graph keeps; a wide search costs little
 _TRAIN = 40  # vectors to train on, for each list; FAISS asks for 39
@@ -35,6 +35,7 @@ _CHUNK = 65_536  # rows made float32 at a time
 _FEW = 20_000  # items that a filter leaves, up to which all of them are compared
 _FILTERED = 4  # times as many lists are probed where a filter leaves more
 _ID = 8  # bytes of an id in an inverted list
+_CODE = 127  # the greatest code
 _SUM = np.dtype("<u4")
 
 
@@ -112,6 +113,7 @@ class Inverted:
         self._index = _open_checked(self._file, self._bytes, self._facts)
         self._ends = self._facts["head_size"] + np.cumsum(_list_sizes(self._index) * (dim + _ID))
         self._sums = np.frombuffer(bytes.fromhex(self._facts["lists"]), _SUM)
+        self._factors = _factors_of(self._facts)
         self._checked = np.zeros(self._index.nlist, bool)
         self._alive = _Alive(self._rows.ids, dead)
 
@@ -149,7 +151,7 @@ class Inverted:
             places = self.places(among)
             alive = places[(places >= 0) & self._alive.mask(places)]
             return np.broadcast_to(alive, (len(queries), len(alive)))
-        return self._shortlists(queries, _SHORTLIST * k + _SPARE, among)
+        return self._shortlists(queries, _shortlist(k), among)
 
     def _shortlists(self, queries: Vectors, k: int, among: Ids | None) -> Ids:
         """(q, k) places of rows, -1 where there are fewer."""
@@ -160,7 +162,7 @@ class Inverted:
         self._check_lists(np.unique(cells[cells >= 0]))
         selector = self._alive.selector(among)
         params = require("faiss").SearchParametersIVF(sel=selector, nprobe=probes)
-        return _search_lists(self._index, queries, near, cells, k, params)
+        return _search_lists(self._index, _coded(queries, self._factors), near, cells, k, params)
 
     def _check_lists(self, cells: Ids) -> None:
         for cell in cells[~self._checked[cells]]:
@@ -221,9 +223,10 @@ def write_inverted(file: Path, rows: Stored, queries: Vectors) -> dict[str, Any]
     """
     faiss = require("faiss")
     index, coarse = _train(rows)  # FAISS keeps no reference to the second
+    middles, factors = _ranges(rows)
     for start in range(0, len(rows), _CHUNK):
-        index.add(rows[start : start + _CHUNK].astype(np.float32))
-    nprobe = _enough_probes(index, coarse, rows, queries)
+        _add(index, rows[start : start + _CHUNK].astype(np.float32), start, middles, factors)
+    nprobe = _enough_probes(index, coarse, rows, queries, factors)
     part = file.with_name(file.name + ".part")
     with part.open("wb") as stream:
         try:  # by way of Python, which notices what FAISS does not: a disk that fills at the end
@@ -232,20 +235,62 @@ def write_inverted(file: Path, rows: Stored, queries: Vectors) -> dict[str, Any]
             raise OSError(f"FAISS could not write {part.name}: {error}") from error
     facts = _sums_of(part, index, rows.shape[1])
     replace(part, file)
-    return {**facts, "nprobe": nprobe}
+    return {**facts, "nprobe": nprobe, "factors": factors.tobytes().hex()}
+
+
+def _ranges(rows: Stored) -> tuple[Vectors, Vectors]:
+    """How a dimension's values become whole numbers of -127 to 127: what is taken off, and what
+    the rest is multiplied by; (dim,) each.
+
+    FAISS compares whole numbers twice as fast as codes that it has to scale back one by one. The
+    query is scaled instead, by the inverse; what was taken off is the same for all rows.
+    """
+    low, high = (np.full(rows.shape[1], sign * np.inf, np.float32) for sign in (1, -1))
+    for start in range(0, len(rows), _CHUNK):
+        some = rows[start : start + _CHUNK]
+        low, high = np.minimum(low, some.min(axis=0)), np.maximum(high, some.max(axis=0))
+    middles: Vectors = np.float32(0.5) * (low + high)
+    factors: Vectors = np.float32(2 * _CODE) / np.maximum(high - low, np.float32(1e-6))
+    return middles, factors
+
+
+def _coded(queries: Vectors, factors: Vectors) -> Vectors:
+    """Queries (q, dim) for rows of such codes: whole numbers too, as FAISS reads no others."""
+    if factors.shape == (1,):
+        return queries
+    scaled = queries / factors
+    codes: Vectors = np.rint(scaled * (_CODE / np.abs(scaled).max(axis=1, keepdims=True)))
+    return codes
+
+
+def _factors_of(facts: dict[str, Any]) -> Vectors:
+    """Those of a segment; 1 for one of format 3, whose codes FAISS scales itself."""
+    factors: Vectors = np.frombuffer(bytes.fromhex(facts.get("factors", "")), "<f4")
+    return factors if len(factors) else np.ones(1, np.float32)
+
+
+def _add(index: Any, rows: Vectors, start: int, middles: Vectors, factors: Vectors) -> None:
+    """Rows (n, dim) into the lists that they are nearest to, as codes."""
+    faiss = require("faiss")
+    _, cells = index.quantizer.search(rows, 1)  # (n, 1)
+    # FAISS cuts fractions off
+    codes = np.ascontiguousarray(np.rint((rows - middles) * factors), np.float32)
+    ids = np.arange(start, start + len(rows), dtype=np.int64)
+    x, names, lists = (faiss.swig_ptr(a) for a in (codes, ids, np.ascontiguousarray(cells)))
+    index.add_core(len(rows), x, names, lists)
 
 
 def _train(rows: Stored) -> tuple[Any, Any]:
-    """Lists by k-means on a sample, codes by the sample's range per dimension; the inverted file,
-    still empty, and what finds the lists that are near."""
+    """Lists by k-means on a sample: the inverted file, still empty, and what finds the lists that
+    are near."""
     faiss = require("faiss")
     n, dim = rows.shape
     nlist = 2 ** int(math.log2(max(1, min(6 * math.sqrt(n), n / _TRAIN))))
     sample = rows[:: max(1, n // (_TRAIN * nlist))][: _TRAIN * nlist].astype(np.float32)
     metric = faiss.METRIC_INNER_PRODUCT
     coarse = faiss.IndexFlatIP(dim)
-    kind = faiss.ScalarQuantizer.QT_8bit
-    index = faiss.IndexIVFScalarQuantizer(coarse, dim, nlist, kind, metric)
+    kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
+    index = faiss.IndexIVFScalarQuantizer(coarse, dim, nlist, kind, metric, False)
     index.cp.niter = 8
     index.train(sample)
     if nlist >= _GRAPH_FROM:
@@ -263,19 +308,26 @@ def _graph_over(centres: Vectors) -> Any:
     return graph
 
 
-def _enough_probes(index: Any, coarse: Any, rows: Stored, queries: Vectors) -> int:
+def _enough_probes(
+    index: Any, coarse: Any, rows: Stored, queries: Vectors, factors: Vectors
+) -> int:
     """The fewest lists that bring nearly all of the true ten best into the shortlist."""
     faiss = require("faiss")
     true = _exact_best(rows, queries, 10)  # (q, 10)
-    wanted = _SHORTLIST * 10 + _SPARE
     for nprobe in (p for p in _PROBES if p <= index.nlist):
         if hasattr(coarse, "hnsw"):  # the setting is saved with it
             coarse.hnsw.efSearch = max(_GRAPH_WIDTH, 4 * nprobe)
-        _, found = index.search(queries, wanted, params=faiss.SearchParametersIVF(nprobe=nprobe))
+        near, cells = coarse.search(queries, nprobe)
+        params = faiss.SearchParametersIVF(nprobe=nprobe)
+        found = _search_lists(index, _coded(queries, factors), near, cells, _shortlist(10), params)
         hits = [np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]
         if np.mean(hits) >= _RECALL:
             return nprobe
     return int(index.nlist)
+
+
+def _shortlist(k: int) -> int:
+    return int(_SHORTLIST * k) + _SPARE
 
 
 def _exact_best(rows: Stored, queries: Vectors, k: int) -> Ids:
@@ -325,6 +377,7 @@ def _search_lists(
 ) -> Ids:
     """FAISS' search of given lists; its Python wrapper takes no parameters there."""
     faiss = require("faiss")
+    queries = np.ascontiguousarray(queries, np.float32)
     scores = np.empty((len(queries), k), np.float32)
     places = np.empty((len(queries), k), np.int64)
     arrays = [np.ascontiguousarray(a) for a in (cells, near)]
