@@ -111,10 +111,27 @@ def test_errors_are_one_line_with_a_code(
     assert result.stdout == ""
 
 
-def test_usage_errors_are_clicks(small: Path) -> None:
-    for arguments in (["ask"], ["nonsense"], ["search", "x", "-k", "0"], ["index"]):
-        result = run(*arguments)
-        assert (result.exit_code, "Usage:" in result.stderr) == (2, True)
+@pytest.mark.parametrize(
+    ("arguments", "said", "help_of"),
+    [
+        (["nonsense"], "no such command 'nonsense'.", "ragvis"),
+        (["search", "x", "-k", "0"], "invalid value for '-k'", "ragvis search"),
+        (["search", "x", "--jsn"], "no such option", "ragvis search"),
+        (["models", "get"], "missing argument 'NAME'.", "ragvis models get"),
+        (["search", "x", "--\x1b[31m"], "no such option", "ragvis search"),
+    ],
+)
+def test_usage_errors_are_one_line_too(arguments: list[str], said: str, help_of: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    line = one_line(result.stderr)
+    assert line.startswith(f"ragvis: {said}") and line.endswith(f"See {help_of} --help.")
+    assert "\x1b" not in line
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    result = run("logs")
+    assert "Usage: ragvis logs" in result.output and "Commands:" in result.output
 
 
 def test_a_locked_index_names_its_holder(small: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -153,6 +154,16 @@ def test_a_copy_that_lacks_a_byte_is_not_taken_for_whole(
     assert pocket.installed() is not None
     (copy / "model" / "config.json").write_text("")
     assert pocket.installed() is None
+
+
+def test_only_old_copies_are_forgotten(tmp_path: Path) -> None:
+    names = ("0" * 16, "1" * 16, "2" * 16, "notes")
+    for name in names:
+        (tmp_path / name / "model").mkdir(parents=True)
+    for name in ("0" * 16, "2" * 16, "notes"):
+        os.utime(tmp_path / name, (0, 0))
+    pocket._forget_older(tmp_path / names[0])
+    assert {f.name for f in tmp_path.iterdir()} == {"0" * 16, "1" * 16, "notes"}
 
 
 # The real steps with the costly two made small: what is tested is who builds, and what is left.

@@ -65,6 +65,9 @@ for command in (
 ):
     cli.add_command(command)
 
+# Raised, since click 8.2, by a group without a command: its message is the help
+_NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
 
 def _settings() -> dict[str, dict[str, Any]]:
     """The settings files' values, for every command that has an option of that name."""
@@ -87,7 +90,10 @@ def run(arguments: Sequence[str] | None) -> int:
         _say(" ".join(filter(None, (shown(str(error)).rstrip(".") + ".", shown(error.hint)))))
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, _NO_ARGUMENTS):
+            error.show()
+        else:
+            _say(_misused(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted; what was committed is kept")
@@ -106,6 +112,14 @@ def run(arguments: Sequence[str] | None) -> int:
         name = type(error).__name__
         _say(f"internal error: {name}: {shown(str(error))}. Run with --debug, and report it.")
         return 1
+
+
+def _misused(error: click.ClickException) -> str:
+    """What click says, and where to read on, in one line as all errors are."""
+    said = shown(" ".join(error.format_message().split()))
+    said = said[:1].lower() + said[1:] + ("" if said.endswith((".", "?")) else ".")
+    context = getattr(error, "ctx", None)
+    return f"{said} See {context.command_path if context else 'ragvis'} --help."
 
 
 def _say(text: str) -> None:

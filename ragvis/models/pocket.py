@@ -15,6 +15,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from ragvis.types import Tell
 
 WEIGHTS = Path(__file__).parent / "weights"
 _LAYOUT = 2  # raise it when what `ensure` writes changes
+_MONTH = 30 * 86_400  # seconds
 _GET = "ragvis models get pocket"
 
 
@@ -95,7 +97,17 @@ def _ensure(root: Path, tell: Tell) -> Pocket:
             return found
         with whole_folder(root) as part:
             _build(part, tell)
+        _forget_older(root)
     return Pocket(root)
+
+
+def _forget_older(root: Path) -> None:
+    """Earlier versions' folders, a GB each, that are over a month old; a ragvis that still needs
+    one puts it together again."""
+    for other in root.parent.glob("[0-9a-f]" * 16):
+        with contextlib.suppress(OSError):  # another process was first
+            if other != root and time.time() - other.stat().st_mtime > _MONTH:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def _root() -> Path:
