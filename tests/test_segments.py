@@ -96,6 +96,31 @@ def test_an_inverted_file_finds_nearly_all_with_exact_scores(
     part.check()
 
 
+@pytest.mark.parametrize("dim", [16, 20, 64])
+def test_dimensions_of_any_number_and_range(dim: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(dim)
+    rows = random.normal(size=(5000, dim))
+    rows[:, 0], rows[:, 1] = 0.25, 20 * rows[:, 1]  # one says nothing, and one much
+    stored = (rows / 100).astype(np.float16)
+    queries = random.normal(size=(30, dim)).astype(np.float32)
+    sums = {ROWS: write_rows(tmp_path / "s.rows", [(100 + 2 * np.arange(5000), stored)])}
+    sums[FAISS] = write_inverted(tmp_path / "s.faiss", stored, queries)
+    part = Inverted(tmp_path, SegmentRow("s", "text", 0, 10**6, 5000, json.dumps(sums)), dim, NONE)
+    _, true = exact(queries, stored, 10)
+    found = part.search(queries, 10)[1]
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)]) > 0.95
+    assert (part.search(np.zeros((1, dim), np.float32), 3)[1] >= 0).all()
+
+
+def test_equal_vectors_do_not_make_every_list_be_probed(tmp_path: Path) -> None:
+    rows = clustered(20_000)
+    rows[::5] = rows[0]
+    queries = clustered(64, 5).astype(np.float32)
+    queries[:32] = rows[0]
+    facts = write_inverted(tmp_path / "s.faiss", rows, queries)
+    assert facts["nprobe"] <= 64
+
+
 @pytest.mark.parametrize("inverted", [False, True])
 def test_the_dead_are_not_found(tmp_path: Path, inverted: bool) -> None:
     row = written(tmp_path, 9000, inverted)

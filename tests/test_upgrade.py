@@ -11,7 +11,7 @@ from conftest import WordEncoder
 
 from ragvis import encoder as encoders
 from ragvis.errors import IndexDamaged, IndexLocked
-from ragvis.index import Index, upgrade
+from ragvis.index import Index, derive, upgrade
 from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.retriever import Retriever
 from ragvis.store.catalog import Catalog
@@ -55,7 +55,6 @@ def test_new_files_go_into_an_upgraded_index(old: Path, tmp_path: Path) -> None:
     (tmp_path / "new.txt").write_text("A heron stands in the reeds.")
     index = Index.open(old)
     assert index.add([tmp_path / "new.txt"]).added == 1
-    assert Catalog.open(old).format == "4"
     assert Retriever(index).search("heron", k=1, modality="text")[0].name == "new.txt"
 
 
@@ -100,6 +99,18 @@ def test_format_2_is_changed_where_it_lies(second: Path, encoder: WordEncoder) -
     assert index.verify() == []
     Index.open(second, told.append)
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(("inverted_from", "then"), [(100_000, "3"), (2, "4")])
+def test_format_3_is_left_with_the_first_inverted_file(
+    second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inverted_from: int, then: str
+) -> None:
+    monkeypatch.setattr(derive, "INVERTED_FROM", inverted_from)
+    (tmp_path / "new.txt").write_text("A heron stands in the reeds.")
+    index = Index.open(second)
+    assert index.add([tmp_path / "new.txt"]).added == 1
+    assert Catalog.open(second).format == then
+    assert Retriever(index).search("heron", k=1, modality="text")[0].name == "new.txt"
 
 
 def test_pages_with_pictures_are_read_again_after_format_2(second: Path) -> None:

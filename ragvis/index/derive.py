@@ -180,7 +180,8 @@ class Merge:
     def commit(self, segments: Sequence[SegmentRow]) -> None:
         """Name the new segments in the catalog, within its ``commit``."""
         if self.is_needed:
-            self._catalog.set_meta(format=str(FORMAT))
+            if any("factors" in row.facts(FAISS) for row in segments):
+                self._catalog.set_meta(format=str(FORMAT))  # older code would compare them wrongly
             self._catalog.set_segments(self._modality, segments, len(self._kept))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 FORMAT = 4
 
 # What stands in a catalog of format 3 is as it was: it becomes one of format 4 with the first
-# segment whose codes are whole numbers (vectors.py), which older code would compare wrongly.
+# inverted file whose codes are whole numbers (vectors.py).
 
 # Files of format 2 with pictures inside lack the text around these: they look changed from now on,
 # so that the next run reads them again. Their vectors are found again by what they are of.

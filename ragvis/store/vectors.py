@@ -36,6 +36,8 @@ _FEW = 20_000  # items that a filter leaves, up to which all of them are compare
 _FILTERED = 4  # times as many lists are probed where a filter leaves more
 _ID = 8  # bytes of an id in an inverted list
 _CODE = 127  # the greatest code
+_LEAST_GAIN = 0.005  # of recall, for which more lists would be probed
+_SAME = 1e-5  # cosines that differ by less are equal
 _SUM = np.dtype("<u4")
 
 
@@ -113,7 +115,9 @@ class Inverted:
         self._index = _open_checked(self._file, self._bytes, self._facts)
         self._ends = self._facts["head_size"] + np.cumsum(_list_sizes(self._index) * (dim + _ID))
         self._sums = np.frombuffer(bytes.fromhex(self._facts["lists"]), _SUM)
-        self._factors = _factors_of(self._facts)
+        # Format 3 has none: its codes are FAISS' own to scale
+        factors = bytes.fromhex(self._facts.get("factors", ""))
+        self._factors = np.frombuffer(factors, "<f4") if factors else None
         self._checked = np.zeros(self._index.nlist, bool)
         self._alive = _Alive(self._rows.ids, dead)
 
@@ -162,7 +166,8 @@ class Inverted:
         self._check_lists(np.unique(cells[cells >= 0]))
         selector = self._alive.selector(among)
         params = require("faiss").SearchParametersIVF(sel=selector, nprobe=probes)
-        return _search_lists(self._index, _coded(queries, self._factors), near, cells, k, params)
+        coded = queries if self._factors is None else _coded(queries, self._factors)
+        return _search_lists(self._index, coded, near, cells, k, params)
 
     def _check_lists(self, cells: Ids) -> None:
         for cell in cells[~self._checked[cells]]:
@@ -235,7 +240,7 @@ def write_inverted(file: Path, rows: Stored, queries: Vectors) -> dict[str, Any]
             raise OSError(f"FAISS could not write {part.name}: {error}") from error
     facts = _sums_of(part, index, rows.shape[1])
     replace(part, file)
-    return {**facts, "nprobe": nprobe, "factors": factors.tobytes().hex()}
+    return {**facts, "nprobe": nprobe, "factors": factors.astype("<f4").tobytes().hex()}
 
 
 def _ranges(rows: Stored) -> tuple[Vectors, Vectors]:
@@ -256,17 +261,10 @@ def _ranges(rows: Stored) -> tuple[Vectors, Vectors]:
 
 def _coded(queries: Vectors, factors: Vectors) -> Vectors:
     """Queries (q, dim) for rows of such codes: whole numbers too, as FAISS reads no others."""
-    if factors.shape == (1,):
-        return queries
     scaled = queries / factors
-    codes: Vectors = np.rint(scaled * (_CODE / np.abs(scaled).max(axis=1, keepdims=True)))
+    most = np.abs(scaled).max(axis=1, keepdims=True)  # (q, 1)
+    codes: Vectors = np.rint(scaled * (_CODE / np.maximum(most, np.float32(1e-30))))
     return codes
-
-
-def _factors_of(facts: dict[str, Any]) -> Vectors:
-    """Those of a segment; 1 for one of format 3, whose codes FAISS scales itself."""
-    factors: Vectors = np.frombuffer(bytes.fromhex(facts.get("factors", "")), "<f4")
-    return factors if len(factors) else np.ones(1, np.float32)
 
 
 def _add(index: Any, rows: Vectors, start: int, middles: Vectors, factors: Vectors) -> None:
@@ -313,33 +311,45 @@ def _enough_probes(
 ) -> int:
     """The fewest lists that bring nearly all of the true ten best into the shortlist."""
     faiss = require("faiss")
-    true = _exact_best(rows, queries, 10)  # (q, 10)
-    for nprobe in (p for p in _PROBES if p <= index.nlist):
+    tenth = _tenth_best(rows, queries)  # (q,)
+    recalls = {}
+    for nprobe in (*(p for p in _PROBES if p < index.nlist), int(index.nlist)):
         if hasattr(coarse, "hnsw"):  # the setting is saved with it
             coarse.hnsw.efSearch = max(_GRAPH_WIDTH, 4 * nprobe)
         near, cells = coarse.search(queries, nprobe)
         params = faiss.SearchParametersIVF(nprobe=nprobe)
         found = _search_lists(index, _coded(queries, factors), near, cells, _shortlist(10), params)
-        hits = [np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]
-        if np.mean(hits) >= _RECALL:
+        recalls[nprobe] = _recall(rows, queries, found, tenth)
+        if recalls[nprobe] >= _RECALL:
             return nprobe
-    return int(index.nlist)
+    # What all lists miss is the codes' doing, and no number of lists brings it back
+    return next(n for n, recall in recalls.items() if recall >= recalls[index.nlist] - _LEAST_GAIN)
+
+
+def _recall(rows: Stored, queries: Vectors, found: Ids, tenth: Vectors) -> float:
+    """How many of ten are among the shortlists (q, k), where equals count for one another."""
+    shares = []
+    for query, places, least in zip(queries, found, tenth, strict=True):
+        scores = rows[places[places >= 0]].astype(np.float32) @ query  # (k,)
+        shares.append(min(10, int((scores >= least - _SAME).sum())) / min(10, len(rows)))
+    return float(np.mean(shares))
 
 
 def _shortlist(k: int) -> int:
     return int(_SHORTLIST * k) + _SPARE
 
 
-def _exact_best(rows: Stored, queries: Vectors, k: int) -> Ids:
+def _tenth_best(rows: Stored, queries: Vectors) -> Vectors:
+    """The score of the tenth best row for each query, by comparing all: (q,)."""
     faiss = require("faiss")
-    best = faiss.ResultHeap(len(queries), k, keep_max=True)
+    best = faiss.ResultHeap(len(queries), min(10, len(rows)), keep_max=True)
     for start in range(0, len(rows), _CHUNK):
         scores = queries @ rows[start : start + _CHUNK].astype(np.float32).T
-        near = np.argpartition(-scores, min(k, scores.shape[1]) - 1, axis=1)[:, :k]
+        near = np.argpartition(-scores, min(10, scores.shape[1]) - 1, axis=1)[:, :10]
         best.add_result(np.take_along_axis(scores, near, 1), near + start)
     best.finalize()
-    ids: Ids = best.I
-    return ids
+    scores_of_best: Vectors = best.D
+    return scores_of_best[:, -1]
 
 
 def _list_sizes(index: Any) -> Ids:
