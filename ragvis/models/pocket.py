@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,8 @@ def ensure(tell: Tell) -> Pocket:
         ModelError: what came is not what ``pocket.json`` names.
     """
     if found := installed():
+        with contextlib.suppress(OSError):  # a cache that is read-only
+            os.utime(found.root)  # it is in use
         return found
     if config.offline():
         raise ModelUnavailable(
@@ -102,12 +105,12 @@ def _ensure(root: Path, tell: Tell) -> Pocket:
 
 
 def _forget_older(root: Path) -> None:
-    """Earlier versions' folders, a GB each, that are over a month old; a ragvis that still needs
-    one puts it together again."""
+    """Other versions' folders, a GB each, that nobody has used for a month."""
     for other in root.parent.glob("[0-9a-f]" * 16):
-        with contextlib.suppress(OSError):  # another process was first
+        with contextlib.suppress(OSError):  # another process was first, or holds it open
             if other != root and time.time() - other.stat().st_mtime > _MONTH:
-                shutil.rmtree(other, ignore_errors=True)
+                # Renamed first: who comes meanwhile finds all of it or nothing
+                shutil.rmtree(other.rename(other.with_suffix(".old")), ignore_errors=True)
 
 
 def _root() -> Path:
