@@ -41,7 +41,7 @@ def logits(model: Any, prompt: str, pictures: Sequence[Any]) -> tuple[Any, int]:
     cache, known = model._begin(ids[0].tolist(), encoded, SHORT)
     new = later(known, ids[0].tolist(), encoded, model.image_token)
     more = as_outputs(new, ids.device)
-    out = model.model(input_ids=ids[:, known:], past_key_values=cache, use_cache=True, **more)
+    out = model.model(input_ids=ids[:, known:], cache=cache, use_cache=True, **more)
     model._last.keep(cache, ids[0].tolist(), encoded)
     return out.logits[0, -1].float(), known
 

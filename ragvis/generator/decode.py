@@ -113,7 +113,7 @@ class _Step:
         new = as_outputs(from_position(known, listed, pictures, image_token), ids.device)
         out = self._model(
             input_ids=ids[:, known:],
-            past_key_values=self._cache,
+            cache=self._cache,
             use_cache=True,
             logits_to_keep=1,
             **new,
@@ -154,7 +154,7 @@ class _Step:
             input_ids=self._token,
             position_ids=self._position,
             attention_mask=seen,
-            past_key_values=self._cache,
+            cache=self._cache,
             use_cache=True,
         ).last_hidden_state
         logits = self._model.lm_head(hidden[:, -1])[0]

@@ -78,7 +78,7 @@ class Judge:
         return found
 
     def _run(self, inputs: dict[str, Any], cache: Any) -> Any:
-        return self._generator.model(**inputs, past_key_values=cache, use_cache=True)
+        return self._generator.model(**inputs, cache=cache, use_cache=True)
 
 
 def _common(inputs: Sequence[Any], image_token: int) -> int:

@@ -222,7 +222,7 @@ class LlavaGenerator:
         listed = ids[0].tolist()
         cache, known = self._begin(listed, pictures, sampling)
         new_pictures = from_position(known, listed, pictures, self._image_token)
-        more["past_key_values"] = cache
+        more["cache"] = cache
         out = self._call(ids, torch.ones_like(ids), new_pictures, sampling, more)
         if cache is not None:
             self._last.keep(cache, out[0].tolist(), pictures)
