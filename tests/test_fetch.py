@@ -148,3 +148,14 @@ def test_offline_opens_nothing(server: str, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(FetchRefused, match="offline"):
         fetch.fetch(f"{server}/red.png", allow_private=True)
     assert len(Handler.seen) == before
+
+
+def test_a_picture_that_is_given_stays_as_it_was() -> None:
+    given = Image.new("RGB", (30, 20), "red")
+    given.getexif()[0x0112] = 6  # lies on its side
+    loaded = load_picture(given)
+    assert (loaded.size, given.size) == ((20, 30), (30, 20))
+    loaded.putpixel((0, 0), (0, 0, 255))
+    plain = Image.new("RGB", (30, 20), "red")
+    load_picture(plain).putpixel((0, 0), (0, 0, 255))
+    assert given.getpixel((0, 0)) == plain.getpixel((0, 0)) == (255, 0, 0)

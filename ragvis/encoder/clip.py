@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ragvis.media.images import Picture
 
 _LONG_RUN = re.compile(r"\S{64}(?=\S)")
-_BATCH = {"cuda": 128, "cpu": 16}
+_BATCH = {"cuda": 128, "cpu": 8}  # on a CPU, what more would need is mapped anew each time
 _LANES = 4  # on a CPU: whole batches side by side do better than all cores on one
 
 

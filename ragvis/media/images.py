@@ -40,8 +40,8 @@ def open_picture(source: Path | bytes, frame: int = 0, fit: Fit | None = None) -
             image.seek(frame)
         if fit is not None:
             _decode_small(image, fit)
-        image.load()
-        return upright_rgb(image)
+        ImageOps.exif_transpose(image, in_place=True)  # it is ours, and a copy takes its time
+        return _rgb(image)
 
 
 def fitted(picture: Picture, fit: Fit) -> bytes:
@@ -142,14 +142,18 @@ def _as_bad_file() -> Iterator[None]:
 
 def upright_rgb(image: Image.Image) -> Picture:
     """Turned by its EXIF, transparency on white, mode RGB, never thinner than 1:10."""
-    image = ImageOps.exif_transpose(image)
+    return _rgb(ImageOps.exif_transpose(image))
+
+
+def _rgb(image: Image.Image) -> Picture:
+    """The same of a picture that is upright, which may be what is returned."""
     if image.mode.startswith(("I", "F")):
         image = _eight_bit(image)
     if "A" in image.getbands() or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         image = Image.alpha_composite(white, rgba)
-    return _widened(image.convert("RGB"))
+    return _widened(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _widened(image: Image.Image) -> Picture:
