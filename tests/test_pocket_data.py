@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ragvis.prompts import NOT_FOUND, is_refusal
 from scripts.pocket import finish, instructions, pictures, texts, textual
 from scripts.pocket.branches import Sheaf, gather, sight
 from scripts.pocket.conversations import IGNORED, Encoded
-from scripts.pocket.documented import documented
+from scripts.pocket.documented import DocumentedMaker, documented
 from scripts.pocket.rows import upper
 from scripts.pocket.texts import Writer
 from scripts.pocket.values import Values
@@ -99,7 +100,7 @@ def test_values_that_may_be_of_the_same_thing(one: str, other: str, overlap: boo
 
 
 def test_documentation_that_says_it_is_not_asked_for_as_if_it_did_not() -> None:
-    maker = textual.TextMaker(random.Random(1), held_out=False)
+    maker = DocumentedMaker(random.Random(1), held_out=False)
     for _ in range(300):
         for row in maker.docs():
             said, asked = row["conversations"][0]["value"].lower().split("question: ")
@@ -187,6 +188,45 @@ def test_right_and_wrong_are_told_apart() -> None:
     assert finish.is_right("Yes, there is a cat [1].", "yes")
     assert finish.is_right("[2] shows a cat.", "[2]")
     assert finish.is_right("The Café is red.", "café")
+
+
+def test_pronouns_stand_in_their_case() -> None:
+    maker = textual.TextMaker(random.Random(3), held_out=False)
+    for domain in maker.writer.domains:
+        one = maker.writer.subject(domain)
+        for fact in domain.facts * 4:
+            asked = maker._leaning(one, fact)
+            assert "{" not in asked
+            assert not re.search(r"\b(next|there|the) (it|she|he|her|him)\b", asked)
+            assert not re.search(r"\b(of|for|to|call|find|with|at|on) (she|he)\b", asked)
+            assert not re.search(r"\b(is|are|was|does|did|has|can) (her|him)\b", asked)
+
+
+def test_what_is_asked_after_another_question_has_one_answer() -> None:
+    """ "Who is the deputy of Ada, and where does she live?" could mean either."""
+    maker = textual.TextMaker(random.Random(3), held_out=False)
+    rows = [row for _ in range(100) for row in [*maker.two_facts(), *maker.two_steps()]]
+    asked: dict[str, str] = {}
+    for row in rows:
+        question, answer = (turn["value"] for turn in row["conversations"])
+        assert asked.setdefault(question, answer) == answer
+        assert not (row["kind"] == "unanswerable" and " and " in question.split("Question: ")[1])
+
+
+def test_details_of_documentation_are_whole_and_asked_for_once() -> None:
+    for one in documented():
+        questions = [question for question, _ in one.details]
+        assert len(set(questions)) == len(questions)
+        assert all(sentence in one.passage for _, sentence in one.details)
+        assert not any(sentence.endswith(("e.g", "i.e")) for _, sentence in one.details)
+
+
+def test_a_note_stands_for_a_picture_in_some_pages() -> None:
+    maker = instructions.Maker(THINGS, 1)
+    pages = [maker.page("picture_and_text")[0] for _ in range(100)]
+    noted = [page for page in pages if "image" not in page]
+    assert 5 < len(noted) < 50
+    assert all("The image shows" in page["conversations"][0]["value"] for page in noted)
 
 
 def test_names_with_a_word_in_common_are_never_told_apart() -> None:

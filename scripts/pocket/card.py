@@ -54,6 +54,8 @@ _NAMES = {
     "two steps": "what one source says of somebody another one names",
     "docs": "what Python's documentation says of a function",
     "picture and text": "a picture and a text",
+    "two facts": "two values of one thing",
+    "follow-up": "what leans on the question before it",
     "which": "which source shows it",
     "is there": "whether a thing is there",
     "name": "naming: new thing",

@@ -13,14 +13,15 @@ import random
 from pathlib import Path
 
 from scripts.pocket import pictures
+from scripts.pocket.documented import DocumentedMaker
 from scripts.pocket.pictorial import Picture, PictureMaker
 from scripts.pocket.rows import Row
 from scripts.pocket.textual import TextMaker
 
-# How often each kind of page is made. A page has one to nine questions.
+# How often each kind of page is made. A page has one to a dozen questions.
 MIX = {
-    "text": 40, "two_sources": 12, "two_steps": 12, "docs": 5,
-    "name": 16, "which": 8, "absent": 8, "is_there": 8, "picture_and_text": 10,
+    "text": 40, "two_sources": 12, "two_facts": 10, "two_steps": 16, "docs": 8,
+    "follow_up": 10, "name": 12, "which": 8, "absent": 8, "is_there": 10, "picture_and_text": 10,
 }  # fmt: skip
 
 
@@ -33,8 +34,9 @@ class Maker:
 
     def __init__(self, shown: list[Picture], seed: int, held_out: bool = False) -> None:
         self._chance = random.Random(seed)
-        self._texts = TextMaker(self._chance, held_out)
-        self._pictures = PictureMaker(shown, self._chance, self._texts.writer)
+        texts = TextMaker(self._chance, held_out)
+        self._pictures = PictureMaker(shown, self._chance, texts.writer)
+        self._makers = (texts, DocumentedMaker(self._chance, held_out), self._pictures)
 
     def caption(self) -> Row:
         """Stage 1: what a picture shows."""
@@ -42,7 +44,7 @@ class Maker:
 
     def page(self, kind: str) -> list[Row]:
         """Questions about the same sources; the kind is one of ``MIX``."""
-        maker = self._texts if hasattr(self._texts, kind) else self._pictures
+        maker = next(one for one in self._makers if hasattr(one, kind))
         rows: list[Row] = getattr(maker, kind)()
         return rows
 

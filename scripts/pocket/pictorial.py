@@ -34,6 +34,7 @@ _SORTS = {  # by caption
     "plant": "tree flower rose tulip cactus sunflower palm leaf herb",
 }
 _SORT_OF = {word: sort for sort, words in _SORTS.items() for word in words.split()}
+_NOTED = 0.2  # share of the pages whose pictures are there as notes
 _MOST = 3  # things that are told apart
 _TRIES = 100  # before it is taken that there are not so many
 
@@ -144,9 +145,14 @@ class PictureMaker:
         return rows
 
     def _labelled(self, shown: list[Picture], share: float = 0.3) -> list[Shown]:
-        """Some have a label that says what they show, as those with a caption have."""
-        known = self._chance.random() < share
-        return [(file, name if known else "") for file, name in shown]
+        """Some have a label that says what they show, as those with a caption have; some are there
+        by what was noted of them alone (``ask --images each``)."""
+        known, noted = self._chance.random() < share, self._chance.random() < _NOTED
+        labels = [[name] if known else [] for _, name in shown]
+        if not noted:
+            return [(file, "".join(label)) for (file, _), label in zip(shown, labels, strict=True)]
+        notes = [f"The image shows {article(name)}." for _, name in shown]
+        return [("", ". ".join([*one, note])) for one, note in zip(labels, notes, strict=True)]
 
     def _texts(self, n: int) -> list[str]:
         return [self._writer.passage([self._writer.subject()]) for _ in range(n)]

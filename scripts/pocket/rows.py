@@ -11,7 +11,7 @@ from ragvis.prompts import GROUNDED_SYSTEM, NOT_FOUND, POCKET_CHAT_SYSTEM, label
 from scripts.pocket.values import Values
 
 Row = dict[str, Any]
-Shown = tuple[str, str]  # a picture's file, and what its label says of it or ""
+Shown = tuple[str, str]  # a picture's file, "" where words stand for it; what its label says, or ""
 
 
 class Sheet:
@@ -21,11 +21,12 @@ class Sheet:
         self, chance: random.Random, pictures: Sequence[Shown], passages: Sequence[str]
     ) -> None:
         values = Values(chance)
-        self._files = [file for file, _ in pictures]
+        self._files = [file for file, _ in pictures if file]
         self._lines: list[str] = []
-        for n, (_, known) in enumerate(pictures, 1):
+        for n, (file, known) in enumerate(pictures, 1):
             label = labelled("image", f"img_{chance.randrange(10_000):04}.png")
-            self._lines += [IMAGE_TOKEN, f"[{n}] {label} — {known}" if known else f"[{n}] {label}"]
+            self._lines += [IMAGE_TOKEN] if file else []
+            self._lines.append(f"[{n}] {label} — {known}" if known else f"[{n}] {label}")
         for n, text in enumerate(passages, len(pictures) + 1):
             self._lines.append(f"[{n}] {labelled('text', values.make('document_file'))}: {text}")
 

@@ -65,7 +65,7 @@ def run(work: Path, steps: int = 40) -> Outcome:
     second = stage_2(
         base,
         Data(turns, "pocket", _BUDGET),
-        Plan(steps, 5e-3),
+        Plan(2 * steps, 5e-3),
         work / "stage2",
         work / "stage1" / CONNECTOR,
         rank=8,

@@ -82,6 +82,11 @@ class Subject:
     values: dict[Fact, str]
     pronoun: str
 
+    @property
+    def missing(self) -> list[Fact]:
+        """What could be said of it, and is not."""
+        return [fact for fact in self.domain.facts if fact not in self.values]
+
     def ask(self, form: str) -> str:
         """A question about it, of one of a fact's forms."""
         return upper(form.format(e=self.name))

@@ -6,7 +6,6 @@ import random
 import re
 from dataclasses import dataclass
 
-from scripts.pocket.documented import Documented, documented
 from scripts.pocket.rows import Row, Sheet, cited, upper
 from scripts.pocket.texts import Fact, Subject, Writer
 
@@ -19,24 +18,9 @@ _RELATED = {  # what has to do with a subject, and is not it
     "named": ("predecessor", "successor", "rival"),
     "country": ("neighbour", "largest island", "former colony"),
 }
-_UNSAID = {  # of a function, unless its documentation has one of the words
-    "Who wrote {}?": "writ author",
-    "Who maintains {}?": "maintain author",
-    "In which version was {} added?": "version added python",
-    "Which licence is {} under?": "licen copyright",
-    "How fast is {}?": "fast slow time efficien o(",
-    "How much memory does {} need?": "memory bytes space",
-    "What is {} going to be replaced by?": "replac deprecat instead obsolet legacy",
-    "On which systems does {} not work?": "system platform windows unix posix linux macos",
-    "Which port does {} use?": "port",
-    "How many people use {}?": "people user",
-    "What does {} cost?": "cost o(",
-    "May several threads call {} at once?": "thread lock",
-    "Which file does {} log to?": "log",
-    "What is the default timeout of {}?": "timeout seconds",
-    "Which environment variable changes {}?": "environ variable",
-    "How many arguments does {} take at most?": "arg parameter",
-}
+_NO_PRONOUN = re.compile(r"\b(?:next|there) \{e\}")
+_BEFORE_A_SUBJECT = "is was are were does did has had can may must will".split()
+_OBJECTS = {"it": "it", "she": "her", "he": "him"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +46,6 @@ class TextMaker:
     def __init__(self, chance: random.Random, held_out: bool) -> None:
         self.writer = Writer(chance, held_out)
         self._chance = chance
-        self._documented = [d for d in documented() if d.held_out == held_out]
 
     def text(self) -> list[Row]:
         """Values out of sources that give several, and questions that they nearly answer."""
@@ -72,6 +55,22 @@ class TextMaker:
         rows = [self._known(page, *one) for one in self._chance.sample(said, many)]
         # With half as many a round of training made pocket refuse less than it had before
         rows += [self._open(page) for _ in range(self._chance.choice((1, 2, 2, 3)))]
+        return rows
+
+    def two_facts(self) -> list[Row]:
+        """Two values of one thing, asked for at once."""
+        r = self._chance
+        page = self._page()
+        rows = []
+        for n, some in enumerate(page.about, 1):
+            for one in some:
+                first, second = r.sample(list(one.values), 2)
+                labels = (r.choice(f.labels).lower() for f in (first, second))
+                asked = self._and_then(one.ask(r.choice(first.asked)), one, second)
+                if r.random() < 0.3 or _names_another(one, first):
+                    asked = "{}: {} and {}".format(upper(one.name), *labels)
+                answer = " ".join(cited(one.answer(f), n) for f in (first, second))
+                rows.append(page.sheet.row("two facts", asked, answer, one.values[second]))
         return rows
 
     def two_sources(self) -> list[Row]:
@@ -127,6 +126,8 @@ class TextMaker:
         rows = []
         for one in dict.fromkeys([*r.sample(list(second.values), 1), *r.sample(people.facts, 4)]):
             asked = upper(r.choice(one.asked).format(e=who))
+            if one in second.values and first.domain.kind != "person" and r.random() < 0.3:
+                asked = self._and_then(first.ask(r.choice(fact.asked)), second, one)
             if one in second.values:
                 answer = f"{known} {cited(second.answer(one), places[id(second)])}"
                 rows.append(page.sheet.row("two steps", asked, answer, second.values[one]))
@@ -134,35 +135,41 @@ class TextMaker:
                 rows.append(page.sheet.row("unanswerable", asked))
         return rows
 
-    def docs(self) -> list[Row]:
-        """What real documentation says that a function does."""
+    def follow_up(self) -> list[Row]:
+        """What leans on the question before it, which ragvis puts in front of it."""
+        page = self._page()
+        said = page.said()
+        some = self._chance.sample(said, min(3, len(said)))
+        return [self._followed(page, n, one, fact) for n, one, fact in some]
+
+    def _followed(self, page: Page, n: int, one: Subject, fact: Fact) -> Row:
         r = self._chance
-        some = r.sample(self._documented, min(r.choice((2, 3, 4)), len(self._documented)))
-        away = r.choice([d for d in self._documented if d not in some])
-        sheet = Sheet(r, [], [d.passage for d in some])
-        rows = [self._explained(sheet, n, d) for n, d in enumerate(some, 1)]
-        return [*rows, sheet.row("unanswerable", self._what_does(away)), *self._unsaid(sheet, some)]
+        wanted = r.choice(one.missing) if r.random() < 0.3 else fact
+        clear = [f for f in one.domain.facts if f is not wanted and not _names_another(one, f)]
+        asked = self._leaning(one, wanted)
+        asked = f"{self._asked(one, r.choice(clear))} {r.choice((asked, f'And {_lower(asked)}'))}"
+        if r.random() < 0.2:  # of the same fact, and of another subject
+            other = self.writer.subject(one.domain)
+            asked = f"{self._asked(other, wanted)} What about {_the(one)}?"
+        if wanted is not fact:
+            return page.sheet.row("unanswerable", asked)
+        return page.sheet.row("follow-up", asked, cited(one.answer(fact), n), one.values[fact])
 
-    def _unsaid(self, sheet: Sheet, some: list[Documented]) -> list[Row]:
-        """What people ask of a function too, and these texts leave open."""
-        written = " ".join(one.passage for one in some).lower()
-        asked = [
-            form
-            for form, words in _UNSAID.items()
-            if not any(word in written for word in words.split())
-        ]
-        forms = self._chance.sample(asked, min(2, len(asked)))
-        return [sheet.row("unanswerable", f.format(self._chance.choice(some).name)) for f in forms]
+    def _leaning(self, one: Subject, fact: Fact) -> str:
+        """A question in which a pronoun stands for what it is about: "How much is it?"."""
+        forms = [form for form in fact.asked if not _NO_PRONOUN.search(form)]
+        form = self._chance.choice(forms or fact.asked).replace("the {e}", "{e}")
+        before, _, after = form.partition("{e}")
+        if not forms:
+            return one.ask(form)
+        is_subject = before.rstrip().rpartition(" ")[2].lower() in _BEFORE_A_SUBJECT
+        she = one.pronoun.lower()
+        return before + (she if is_subject else _OBJECTS[she]) + after
 
-    def _explained(self, sheet: Sheet, n: int, one: Documented) -> Row:
-        if one.asked and self._chance.random() < 0.4:
-            return sheet.row("docs", one.asked, cited(one.name, n), one.name)
-        answer = cited(upper(one.summary), n)
-        return sheet.row("docs", self._what_does(one), answer, one.summary)
-
-    def _what_does(self, one: Documented) -> str:
-        forms = ("What does {} do?", "What is {} for?", "What is said about {}?", "Explain {}.")
-        return self._chance.choice(forms).format(one.name)
+    def _and_then(self, before: str, one: Subject, fact: Fact) -> str:
+        """Two questions in one: "How heavy is the pump, and who looks after it?"."""
+        between = self._chance.choice((", and ", " and "))
+        return f"{before.rstrip('?')}{between}{_lower(self._leaning(one, fact))}"
 
     def _page(self) -> Page:
         """One to five sources, most of them of one domain and with facts in common."""
@@ -240,8 +247,7 @@ class TextMaker:
         return page.sheet.row("unanswerable", asked or self._of_it(one))
 
     def _of_it(self, one: Subject) -> str:
-        missing = [fact for fact in one.domain.facts if fact not in one.values]
-        return self._asked(one, self._chance.choice(missing))
+        return self._asked(one, self._chance.choice(one.missing))
 
     def _of_another(self, page: Page, one: Subject) -> str:
         other = self.writer.subject(one.domain)
@@ -272,6 +278,15 @@ def _overlap(one: str, other: str) -> bool:
 
 def _plain(word: str) -> str:
     return _NUMBERS.get(word, word.removesuffix("s"))
+
+
+def _names_another(one: Subject, fact: Fact) -> bool:
+    """Whether a pronoun after a question for it could as well mean its answer."""
+    return fact.value == ("person" if one.domain.kind == "person" else "named")
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _the(one: Subject) -> str:
