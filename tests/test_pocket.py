@@ -162,6 +162,7 @@ def test_only_old_copies_are_forgotten(tmp_path: Path) -> None:
         (tmp_path / name / "model").mkdir(parents=True)
     for name in ("0" * 16, "2" * 16, "notes"):
         os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ("2" * 16 + ".old") / "model").mkdir(parents=True)  # of a process that was killed
     pocket._forget_older(tmp_path / names[0])
     assert {f.name for f in tmp_path.iterdir()} == {"0" * 16, "1" * 16, "notes"}
 

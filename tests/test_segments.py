@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ragvis.errors import IndexDamaged
 from ragvis.index.derive import SMALL, merge_from
+from ragvis.store import vectors
 from ragvis.store.segments import FAISS, ROWS, Rows, SegmentRow, write_rows
 from ragvis.store.vector_index import Part, VectorIndex
 from ragvis.store.vectors import Flat, Inverted, _sums_of, write_inverted
@@ -119,6 +120,18 @@ def test_equal_vectors_do_not_make_every_list_be_probed(tmp_path: Path) -> None:
     queries[:32] = rows[0]
     facts = write_inverted(tmp_path / "s.faiss", rows, queries)
     assert facts["nprobe"] <= 64
+
+
+def test_the_graph_looks_no_further_than_the_chosen_lists_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "_GRAPH_FROM", 1)
+    monkeypatch.setattr(vectors, "_GRAPH_WIDTH", 1)
+    monkeypatch.setattr(vectors, "_RECALL", 2.0)  # never reached: all lists are tried
+    facts = write_inverted(tmp_path / "s.faiss", clustered(5000), clustered(50, 3).astype("f4"))
+    index = faiss.read_index(str(tmp_path / "s.faiss"))
+    assert facts["nprobe"] < index.nlist
+    assert faiss.downcast_index(index.quantizer).hnsw.efSearch == 4 * facts["nprobe"]
 
 
 @pytest.mark.parametrize("inverted", [False, True])

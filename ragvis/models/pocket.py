@@ -106,6 +106,8 @@ def _ensure(root: Path, tell: Tell) -> Pocket:
 
 def _forget_older(root: Path) -> None:
     """Other versions' folders, a GB each, that nobody has used for a month."""
+    for left in root.parent.glob("*.old"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     for other in root.parent.glob("[0-9a-f]" * 16):
         with contextlib.suppress(OSError):  # another process was first, or holds it open
             if other != root and time.time() - other.stat().st_mtime > _MONTH:

@@ -314,8 +314,7 @@ def _enough_probes(
     tenth = _tenth_best(rows, queries)  # (q,)
     recalls = {}
     for nprobe in (*(p for p in _PROBES if p < index.nlist), int(index.nlist)):
-        if hasattr(coarse, "hnsw"):  # the setting is saved with it
-            coarse.hnsw.efSearch = max(_GRAPH_WIDTH, 4 * nprobe)
+        _widen(coarse, nprobe)
         near, cells = coarse.search(queries, nprobe)
         params = faiss.SearchParametersIVF(nprobe=nprobe)
         found = _search_lists(index, _coded(queries, factors), near, cells, _shortlist(10), params)
@@ -323,7 +322,16 @@ def _enough_probes(
         if recalls[nprobe] >= _RECALL:
             return nprobe
     # What all lists miss is the codes' doing, and no number of lists brings it back
-    return next(n for n, recall in recalls.items() if recall >= recalls[index.nlist] - _LEAST_GAIN)
+    least = recalls[index.nlist] - _LEAST_GAIN
+    nprobe = next(n for n, recall in recalls.items() if recall >= least)
+    _widen(coarse, nprobe)
+    return nprobe
+
+
+def _widen(coarse: Any, nprobe: int) -> None:
+    """Have the graph look as far as so many lists need; the setting is saved with it."""
+    if hasattr(coarse, "hnsw"):
+        coarse.hnsw.efSearch = max(_GRAPH_WIDTH, 4 * nprobe)
 
 
 def _recall(rows: Stored, queries: Vectors, found: Ids, tenth: Vectors) -> float:
