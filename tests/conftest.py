@@ -8,8 +8,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -203,3 +205,56 @@ def load(folder_of: Callable[[str], str]) -> Callable[..., Any]:
         return loaded[key]
 
     return get
+
+
+class HalfGpu:
+    """What FAISS' GPU build adds, on the CPU: vectors and queries in half precision, no
+    selectors, one thread at a time, and so much room."""
+
+    def __init__(self, room: int = 10**9) -> None:
+        self.room = room  # vectors
+        self.copies = 0
+        self.searches = 0
+
+    def index_cpu_to_gpu(self, _resources: Any, device: int, index: Any, options: Any) -> Any:
+        assert device == 0 and options.useFloat16 and not index.ntotal
+        self.copies += 1
+        return _HalfIndex(self, index.d)
+
+
+class _HalfIndex:
+    def __init__(self, gpu: HalfGpu, dim: int) -> None:
+        import faiss
+
+        kind = faiss.ScalarQuantizer.QT_fp16
+        self._index = faiss.IndexScalarQuantizer(dim, kind, faiss.METRIC_INNER_PRODUCT)
+        self._gpu = gpu
+        self._in_use = threading.Lock()
+
+    def add(self, rows: Any) -> None:
+        if self._index.ntotal + len(rows) > self._gpu.room:
+            raise RuntimeError("Error in GpuResources::allocMemory:\n  out of memory")
+        self._index.add(rows)
+
+    def search(self, queries: Any, k: int) -> Any:
+        assert k <= 2048
+        assert self._in_use.acquire(blocking=False), "two threads at once"
+        try:
+            self._gpu.searches += 1
+            return self._index.search(queries.astype(np.float16).astype(np.float32), k)
+        finally:
+            self._in_use.release()
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> HalfGpu:
+    """FAISS as where it has a GPU."""
+    import faiss
+
+    gpu = HalfGpu()
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
+    resources = SimpleNamespace(setTempMemory=lambda size: None)
+    monkeypatch.setattr(faiss, "StandardGpuResources", lambda: resources, raising=False)
+    monkeypatch.setattr(faiss, "GpuClonerOptions", SimpleNamespace, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", gpu.index_cpu_to_gpu, raising=False)
+    return gpu

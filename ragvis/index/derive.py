@@ -24,8 +24,8 @@ from ragvis.store.catalog import Catalog
 from ragvis.store.schema import FORMAT
 from ragvis.store.segments import DAMAGED, FAISS, ROWS, SegmentRow, write_rows
 from ragvis.store.trouble import told
-from ragvis.store.vector_index import Part, VectorIndex
-from ragvis.store.vectors import INVERTED_FROM, Flat, Inverted, write_inverted
+from ragvis.store.vector_index import VectorIndex
+from ragvis.store.vectors import INVERTED_FROM, Flat, Inverted, on_gpu, write_inverted
 from ragvis.types import MODALITIES, Modality, Tell, silent
 
 if TYPE_CHECKING:
@@ -58,16 +58,17 @@ class Segments:
         """Everything up to now: the segments, and what is in none of them yet."""
         parts = [self.load(row) for row in rows]
         parts.append(self._gathered(rows[-1].last + 1 if rows else 0, 2**62))
-        return VectorIndex(parts, lambda i, damage: self._mended(rows[i], damage))
+        searched = [on_gpu(part, self._tell) for part in parts]
+        return VectorIndex(searched, lambda i, damage: self._mended(rows[i], damage))
 
-    def load(self, row: SegmentRow) -> Part:
+    def load(self, row: SegmentRow) -> Flat | Inverted:
         """One segment, or what the catalog says of its items where its files are damaged."""
         try:
             return self.as_written(row)
         except IndexDamaged as damage:
             return self._mended(row, damage)
 
-    def as_written(self, row: SegmentRow) -> Part:
+    def as_written(self, row: SegmentRow) -> Flat | Inverted:
         """One segment from its files.
 
         Raises:
@@ -87,7 +88,7 @@ class Segments:
                 self._mark(row)
         return found
 
-    def _mended(self, row: SegmentRow, damage: IndexDamaged) -> Part:
+    def _mended(self, row: SegmentRow, damage: IndexDamaged) -> Flat:
         self._tell(f"{damage}; rebuilt from the catalog, on disk by the next `ragvis index`")
         self._mark(row)
         return self._gathered(row.first, row.last)

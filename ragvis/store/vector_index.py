@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 class Part(Protocol):
     """Some of a modality's vectors. Scores are cosines; ids are -1 where there are fewer than k."""
 
+    @property
+    def ids(self) -> Ids:
+        """(n,), ascending, of the dead too; places count in them."""
+        ...
+
     def __len__(self) -> int: ...
 
     def search(self, queries: Vectors, k: int, among: Ids | None = None) -> tuple[Vectors, Ids]:
         """queries (q, dim) float32 -> scores (q, k) descending, ids (q, k); of the items
         ``among`` (ascending) alone, if given."""
-        ...
-
-    def places(self, ids: Ids) -> Ids:
-        """Where items stand here, -1 for those that do not: (n,)."""
         ...
 
     def take(self, places: Ids) -> Vectors:
@@ -102,7 +103,7 @@ class VectorIndex:
 
 def _held(part: Part, ids: Ids) -> dict[int, Vectors]:
     """The vectors of those items that a part holds."""
-    places = part.places(ids)
+    places = places_of(part.ids, ids)
     here = places >= 0
     return dict(zip(ids[here].tolist(), part.take(places[here]), strict=True)) if here.any() else {}
 
@@ -113,3 +114,20 @@ def places_of(held: Ids, wanted: Ids) -> Ids:
         return np.full(len(wanted), -1, np.int64)
     at = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
     return np.where(held[at] == wanted, at, -1)
+
+
+def best_of(part: Part, queries: Vectors, found: Ids, k: int) -> tuple[Vectors, Ids]:
+    """The k best of candidates (q, m), places or -1, by their exact cosines; as ``Part.search``.
+
+    Raises:
+        IndexDamaged: one of their vectors is not what was written.
+    """
+    scores = np.full((len(queries), k), -np.inf, np.float32)
+    ids = np.full((len(queries), k), -1, np.int64)
+    for i, some in enumerate(found):
+        places = some[some >= 0]
+        exact = part.take(places) @ queries[i]  # (m,)
+        best = np.argsort(-exact, kind="stable")[:k]
+        scores[i, : len(best)] = exact[best]
+        ids[i, : len(best)] = part.ids[places[best]]
+    return scores, ids

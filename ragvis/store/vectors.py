@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,11 @@ import numpy as np
 from ragvis._files import replace
 from ragvis._lazy import require
 from ragvis.errors import IndexDamaged
+from ragvis.store import codes
+from ragvis.store.gpu import OnGpu
 from ragvis.store.segments import FAISS, ROWS, Rows, SegmentRow, mapped
-from ragvis.store.vector_index import places_of
+from ragvis.store.vector_index import Part, best_of, places_of
+from ragvis.types import Tell, silent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,19 +29,17 @@ if TYPE_CHECKING:
     Ids = NDArray[np.int64]
 
 INVERTED_FROM = 100_000  # vectors; below, exact search is quick enough
-_SHORTLIST, _SPARE = 1.25, 16  # exact cosines are taken of 1.25 k + 16 candidates
 _GRAPH_FROM = 1024  # lists; fewer are compared one by one
 _GRAPH_WIDTH = 128  # candidates that the graph keeps; a wide search costs little
 _TRAIN = 40  # vectors to train on, for each list; FAISS asks for 39
 _PROBES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
 _RECALL = 0.985  # of the true ten best, on samples that are harder than most queries
-_CHUNK = 65_536  # rows made float32 at a time
 _FEW = 20_000  # items that a filter leaves, up to which all of them are compared
 _FILTERED = 4  # times as many lists are probed where a filter leaves more
 _ID = 8  # bytes of an id in an inverted list
-_CODE = 127  # the greatest code
 _LEAST_GAIN = 0.005  # of recall, for which more lists would be probed
-_SAME = 1e-5  # cosines that differ by less are equal
+GPU_FROM = 20_000  # vectors; fewer are compared on the CPU before a GPU has been asked
+_GPU_MEMORY = 2**28  # bytes for intermediate results
 _SUM = np.dtype("<u4")
 
 
@@ -47,9 +49,13 @@ def library() -> str:
     Raises:
         MissingExtra: it is not installed.
     """
-    faiss = require("faiss")
-    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
-    return f"{faiss.__version__}, {gpus} GPUs" if gpus else f"{faiss.__version__}, CPU build"
+    version, count = require("faiss").__version__, gpus()
+    return f"{version}, {count} GPUs" if count else f"{version}, searches on the CPU"
+
+
+def gpus() -> int:
+    """How many FAISS can use; 0 in its CPU build. Raises as ``library``."""
+    return int(getattr(require("faiss"), "get_num_gpus", int)())
 
 
 class Flat:
@@ -58,7 +64,7 @@ class Flat:
     def __init__(self, ids: Ids, rows: Stored, dead: Ids) -> None:
         """ids: (n,) int64, ascending; rows: (n, dim) float16; dead: ids to leave out."""
         faiss = require("faiss")
-        self._ids = ids
+        self.ids = ids
         kind = faiss.ScalarQuantizer.QT_fp16
         self._index = faiss.IndexScalarQuantizer(rows.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
         if len(ids):
@@ -81,12 +87,12 @@ class Flat:
         selector = self._alive.selector(among)
         params = require("faiss").SearchParameters(sel=selector)
         scores, places = self._index.search(queries, k, params=params)
-        ids = np.where(places >= 0, self._ids[places], -1)  # (q, k)
+        ids = np.where(places >= 0, self.ids[places], -1)  # (q, k)
         return scores, ids
 
-    def places(self, ids: Ids) -> Ids:
-        """See ``Part``."""
-        return places_of(self._ids, ids)
+    def living(self) -> Ids:
+        """The places of what is not dead."""
+        return self._alive.places()
 
     def take(self, places: Ids) -> Vectors:
         """See ``Part``."""
@@ -110,6 +116,7 @@ class Inverted:
         """
         self._file = folder / (row.name + FAISS)
         self._rows = Rows(folder / (row.name + ROWS), row, dim)
+        self.ids = self._rows.ids
         self._facts = row.facts(FAISS)
         self._bytes = mapped(self._file, self._facts["head_size"] + row.count * (dim + _ID))
         self._index = _open_checked(self._file, self._bytes, self._facts)
@@ -119,26 +126,18 @@ class Inverted:
         factors = bytes.fromhex(self._facts.get("factors", ""))
         self._factors = np.frombuffer(factors, "<f4") if factors else None
         self._checked = np.zeros(self._index.nlist, bool)
-        self._alive = _Alive(self._rows.ids, dead)
+        self._alive = _Alive(self.ids, dead)
 
     def __len__(self) -> int:
         return self._alive.count
 
     def search(self, queries: Vectors, k: int, among: Ids | None = None) -> tuple[Vectors, Ids]:
         """See ``Part``."""
-        scores = np.full((len(queries), k), -np.inf, np.float32)
-        ids = np.full((len(queries), k), -1, np.int64)
-        for i, found in enumerate(self._candidates(queries, k, among)):
-            places = found[found >= 0]
-            exact = self._rows.take(places) @ queries[i]  # (m,)
-            best = np.argsort(-exact, kind="stable")[:k]
-            scores[i, : len(best)] = exact[best]
-            ids[i, : len(best)] = self._rows.ids[places[best]]
-        return scores, ids
+        return best_of(self, queries, self._candidates(queries, k, among), k)
 
-    def places(self, ids: Ids) -> Ids:
-        """See ``Part``."""
-        return places_of(self._rows.ids, ids)
+    def living(self) -> Ids:
+        """The places of what is not dead."""
+        return self._alive.places()
 
     def take(self, places: Ids) -> Vectors:
         """See ``Part``."""
@@ -152,10 +151,10 @@ class Inverted:
     def _candidates(self, queries: Vectors, k: int, among: Ids | None) -> Ids:
         """(q, m) places of rows that are to be compared exactly; -1: none."""
         if among is not None and len(among) <= _FEW:
-            places = self.places(among)
+            places = places_of(self.ids, among)
             alive = places[(places >= 0) & self._alive.mask(places)]
             return np.broadcast_to(alive, (len(queries), len(alive)))
-        return self._shortlists(queries, _shortlist(k), among)
+        return self._shortlists(queries, codes.shortlist(k), among)
 
     def _shortlists(self, queries: Vectors, k: int, among: Ids | None) -> Ids:
         """(q, k) places of rows, -1 where there are fewer."""
@@ -166,7 +165,7 @@ class Inverted:
         self._check_lists(np.unique(cells[cells >= 0]))
         selector = self._alive.selector(among)
         params = require("faiss").SearchParametersIVF(sel=selector, nprobe=probes)
-        coded = queries if self._factors is None else _coded(queries, self._factors)
+        coded = queries if self._factors is None else codes.asked(queries, self._factors)
         return _search_lists(self._index, coded, near, cells, k, params)
 
     def _check_lists(self, cells: Ids) -> None:
@@ -192,6 +191,10 @@ class _Alive:
             self._bits[gone] = False
             self._whole = _selector(self._bits)
 
+    def places(self) -> Ids:
+        """Where the living rows are."""
+        return np.arange(len(self._ids)) if self._bits is None else np.flatnonzero(self._bits)
+
     def mask(self, places: Ids) -> NDArray[np.bool_]:
         """Whether the rows at some places live."""
         return np.ones(len(places), bool) if self._bits is None else self._bits[places]
@@ -214,6 +217,44 @@ def _selector(bits: NDArray[np.bool_]) -> Any:
     return selector
 
 
+# --- on a GPU -----------------------------------------------------------------------------
+
+
+def on_gpu(part: Flat | Inverted, tell: Tell = silent) -> Part:
+    """The part, searched on a GPU where FAISS has one and there is enough to compare."""
+    is_enough = len(part) >= GPU_FROM
+    return OnGpu(part, partial(GpuCopy, part), tell) if is_enough and gpus() else part
+
+
+class GpuCopy:
+    """The living vectors of a part on the first GPU, in half precision.
+
+    FAISS' GPU indexes heed no selectors: the dead are not copied.
+    """
+
+    def __init__(self, part: Flat | Inverted) -> None:
+        """Raises:
+        RuntimeError: it has no room.
+        IndexDamaged: a vector is not what was written.
+        """
+        faiss = require("faiss")
+        self._places = part.living()
+        self._resources = faiss.StandardGpuResources()
+        self._resources.setTempMemory(_GPU_MEMORY)  # of itself it takes 1.5 GiB
+        options = faiss.GpuClonerOptions()
+        options.useFloat16 = True
+        dim = part.take(self._places[:1]).shape[1]
+        empty = faiss.IndexFlatIP(dim)
+        self._index = faiss.index_cpu_to_gpu(self._resources, 0, empty, options)
+        for start in range(0, len(self._places), codes.CHUNK):
+            self._index.add(part.take(self._places[start : start + codes.CHUNK]))
+
+    def near(self, queries: Vectors, k: int) -> Ids:
+        """(q, k) places of the part, -1 where it has fewer. Raises RuntimeError as above."""
+        _, found = self._index.search(queries, k)
+        return np.where(found >= 0, self._places[found], -1)
+
+
 # --- inverted files -----------------------------------------------------------------------
 
 
@@ -228,9 +269,9 @@ def write_inverted(file: Path, rows: Stored, queries: Vectors) -> dict[str, Any]
     """
     faiss = require("faiss")
     index, coarse = _train(rows)  # FAISS keeps no reference to the second
-    middles, factors = _ranges(rows)
-    for start in range(0, len(rows), _CHUNK):
-        _add(index, rows[start : start + _CHUNK].astype(np.float32), start, middles, factors)
+    middles, factors = codes.ranges(rows)
+    for start in range(0, len(rows), codes.CHUNK):
+        _add(index, rows[start : start + codes.CHUNK].astype(np.float32), start, middles, factors)
     nprobe = _enough_probes(index, coarse, rows, queries, factors)
     part = file.with_name(file.name + ".part")
     with part.open("wb") as stream:
@@ -243,38 +284,13 @@ def write_inverted(file: Path, rows: Stored, queries: Vectors) -> dict[str, Any]
     return {**facts, "nprobe": nprobe, "factors": factors.astype("<f4").tobytes().hex()}
 
 
-def _ranges(rows: Stored) -> tuple[Vectors, Vectors]:
-    """How a dimension's values become whole numbers of -127 to 127: what is taken off, and what
-    the rest is multiplied by; (dim,) each.
-
-    FAISS compares whole numbers twice as fast as codes that it has to scale back one by one. The
-    query is scaled instead, by the inverse; what was taken off is the same for all rows.
-    """
-    low, high = (np.full(rows.shape[1], sign * np.inf, np.float32) for sign in (1, -1))
-    for start in range(0, len(rows), _CHUNK):
-        some = rows[start : start + _CHUNK]
-        low, high = np.minimum(low, some.min(axis=0)), np.maximum(high, some.max(axis=0))
-    middles: Vectors = np.float32(0.5) * (low + high)
-    factors: Vectors = np.float32(2 * _CODE) / np.maximum(high - low, np.float32(1e-6))
-    return middles, factors
-
-
-def _coded(queries: Vectors, factors: Vectors) -> Vectors:
-    """Queries (q, dim) for rows of such codes: whole numbers too, as FAISS reads no others."""
-    scaled = queries / factors
-    most = np.abs(scaled).max(axis=1, keepdims=True)  # (q, 1)
-    codes: Vectors = np.rint(scaled * (_CODE / np.maximum(most, np.float32(1e-30))))
-    return codes
-
-
 def _add(index: Any, rows: Vectors, start: int, middles: Vectors, factors: Vectors) -> None:
     """Rows (n, dim) into the lists that they are nearest to, as codes."""
     faiss = require("faiss")
     _, cells = index.quantizer.search(rows, 1)  # (n, 1)
-    # FAISS cuts fractions off
-    codes = np.ascontiguousarray(np.rint((rows - middles) * factors), np.float32)
+    whole = codes.encoded(rows, middles, factors)
     ids = np.arange(start, start + len(rows), dtype=np.int64)
-    x, names, lists = (faiss.swig_ptr(a) for a in (codes, ids, np.ascontiguousarray(cells)))
+    x, names, lists = (faiss.swig_ptr(a) for a in (whole, ids, np.ascontiguousarray(cells)))
     index.add_core(len(rows), x, names, lists)
 
 
@@ -311,14 +327,14 @@ def _enough_probes(
 ) -> int:
     """The fewest lists that bring nearly all of the true ten best into the shortlist."""
     faiss = require("faiss")
-    tenth = _tenth_best(rows, queries)  # (q,)
+    tenth, coded = codes.tenth_best(rows, queries), codes.asked(queries, factors)  # (q,)
     recalls = {}
     for nprobe in (*(p for p in _PROBES if p < index.nlist), int(index.nlist)):
         _widen(coarse, nprobe)
         near, cells = coarse.search(queries, nprobe)
         params = faiss.SearchParametersIVF(nprobe=nprobe)
-        found = _search_lists(index, _coded(queries, factors), near, cells, _shortlist(10), params)
-        recalls[nprobe] = _recall(rows, queries, found, tenth)
+        found = _search_lists(index, coded, near, cells, codes.shortlist(10), params)
+        recalls[nprobe] = codes.recall(rows, queries, found, tenth)
         if recalls[nprobe] >= _RECALL:
             return nprobe
     # What all lists miss is the codes' doing, and no number of lists brings it back
@@ -332,32 +348,6 @@ def _widen(coarse: Any, nprobe: int) -> None:
     """Have the graph look as far as so many lists need; the setting is saved with it."""
     if hasattr(coarse, "hnsw"):
         coarse.hnsw.efSearch = max(_GRAPH_WIDTH, 4 * nprobe)
-
-
-def _recall(rows: Stored, queries: Vectors, found: Ids, tenth: Vectors) -> float:
-    """How many of ten are among the shortlists (q, k), where equals count for one another."""
-    shares = []
-    for query, places, least in zip(queries, found, tenth, strict=True):
-        scores = rows[places[places >= 0]].astype(np.float32) @ query  # (k,)
-        shares.append(min(10, int((scores >= least - _SAME).sum())) / min(10, len(rows)))
-    return float(np.mean(shares))
-
-
-def _shortlist(k: int) -> int:
-    return int(_SHORTLIST * k) + _SPARE
-
-
-def _tenth_best(rows: Stored, queries: Vectors) -> Vectors:
-    """The score of the tenth best row for each query, by comparing all: (q,)."""
-    faiss = require("faiss")
-    best = faiss.ResultHeap(len(queries), min(10, len(rows)), keep_max=True)
-    for start in range(0, len(rows), _CHUNK):
-        scores = queries @ rows[start : start + _CHUNK].astype(np.float32).T
-        near = np.argpartition(-scores, min(10, scores.shape[1]) - 1, axis=1)[:, :10]
-        best.add_result(np.take_along_axis(scores, near, 1), near + start)
-    best.finalize()
-    scores_of_best: Vectors = best.D
-    return scores_of_best[:, -1]
 
 
 def _list_sizes(index: Any) -> Ids:
