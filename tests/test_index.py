@@ -339,3 +339,14 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_commit(
     assert (report.added, report.unchanged) == (12 - kept, kept)
     assert len(texts(index)) == 12
     assert encoder.texts_encoded <= 12 - kept + len(UNRELATED_QUERIES)
+
+
+@pytest.mark.parametrize("given", [str, Path])
+def test_one_path_is_not_taken_for_its_letters(
+    make_index: Callable[..., Any], folder: Path, given: Callable[[Path], str | Path]
+) -> None:
+    index = make_index()
+    index.add([folder])
+    assert index.preview(given(folder / "sub")).unchanged == 2
+    assert index.remove(given(folder / "sub")) == 2  # "/", its first letter, holds all four
+    assert index.add(given(folder / "sub")).added == 2

@@ -21,7 +21,7 @@ from ragvis.index.ingest import Ingest, OnFile
 from ragvis.index.plan import IndexReport, Plan, plan
 from ragvis.index.status import IndexStatus, size_of
 from ragvis.index.upgrade import FORMAT_1, upgrade
-from ragvis.index.walk import Walk, is_under
+from ragvis.index.walk import Paths, Walk, absolute, each, is_under
 from ragvis.media.fit import Fit
 from ragvis.models import registry
 from ragvis.store.catalog import CATALOG, Catalog
@@ -172,7 +172,7 @@ class Index:
 
     # --- writing --------------------------------------------------------------------------
 
-    def plan(self, paths: Iterable[str | Path], known: dict[str, FileRow]) -> Plan:
+    def plan(self, paths: Paths, known: dict[str, FileRow]) -> Plan:
         """What ``add`` would do, found out by stat alone.
 
         Raises:
@@ -184,14 +184,14 @@ class Index:
                 raise _no_such(root)
         return plan(walk, known)
 
-    def preview(self, paths: Iterable[str | Path]) -> IndexReport:
+    def preview(self, paths: Paths) -> IndexReport:
         """What ``add`` would report, by size and time alone. Raises as ``plan``."""
         with self._guard:
             known = self._catalog.files()
         return self.plan(paths, known).preview(known)
 
     @staticmethod
-    def preview_new(path: str | Path, paths: Iterable[str | Path]) -> IndexReport:
+    def preview_new(path: str | Path, paths: Paths) -> IndexReport:
         """``preview`` for an index that is not there yet.
 
         Raises:
@@ -202,7 +202,7 @@ class Index:
             raise _no_such(walk.missing[0])
         return plan(walk, {}).preview({})
 
-    def add(self, paths: Iterable[str | Path], on_file: OnFile | None = None) -> IndexReport:
+    def add(self, paths: Paths, on_file: OnFile | None = None) -> IndexReport:
         """Make the index say what is in ``paths``: add new files, re-read changed ones, drop
         vanished ones. Can be stopped and called again at any time.
 
@@ -222,9 +222,7 @@ class Index:
             derivation.finish()
             return work.report
 
-    def watch(
-        self, paths: Iterable[str | Path], on_file: OnFile | None = None
-    ) -> Iterator[IndexReport]:
+    def watch(self, paths: Paths, on_file: OnFile | None = None) -> Iterator[IndexReport]:
         """``add``, and again after every change to ``paths``, for ever: a report each time.
 
         Raises:
@@ -244,14 +242,14 @@ class Index:
         with sound(self.path):
             return Fit(**json.loads(known))
 
-    def remove(self, paths: Iterable[str | Path]) -> int:
+    def remove(self, paths: Paths) -> int:
         """Forget the files under ``paths`` (the files themselves are untouched); how many.
 
         Raises:
             IndexLocked, StorageError: as ``add``.
         """
         with self._writing() as writer:
-            walk = Walk(roots=[os.path.abspath(os.path.expanduser(p)) for p in paths])
+            walk = Walk(roots=[absolute(path) for path in each(paths)])
             gone = [p for p in writer.files() if walk.covers(p)]
             if gone:
                 with writer.commit():

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ragvis.documents import SUFFIXES
 
+Paths = str | Path | Iterable[str | Path]  # one, or several
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -34,12 +36,11 @@ class Walk:
     roots: list[str] = field(default_factory=list)  # absolute
 
     @classmethod
-    def of(cls, paths: Iterable[str | Path], skip: Path) -> Walk:
+    def of(cls, paths: Paths, skip: Path) -> Walk:
         """Walk ``paths``; the folder ``skip`` (the index itself) is left out."""
         walk = cls()
-        for given in paths:
-            shown = os.fspath(given)
-            root = os.path.abspath(os.path.expanduser(shown))
+        for shown in each(paths):
+            root = absolute(shown)
             walk.roots.append(root)
             walk._visit_root(root, shown, os.path.abspath(skip))
         return walk
@@ -109,6 +110,16 @@ class Walk:
 
 def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
+
+
+def each(paths: Paths) -> list[str]:
+    """The paths as they were given. A string is one of them, not the letters it is made of."""
+    return [os.fspath(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+
+
+def absolute(path: str) -> str:
+    """A path without ``~``, ``.`` and ``..``; links in it stay."""
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def is_under(path: str, root: str) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import watchfiles
 
 from ragvis.errors import IndexLocked, UsageError
-from ragvis.index.walk import is_under
+from ragvis.index.walk import Paths, each, is_under
 from ragvis.types import Tell
 
 if TYPE_CHECKING:
@@ -22,16 +21,14 @@ _QUIET = 400  # milliseconds without a change before a batch of changes is taken
 _WAKE = 500  # milliseconds between looks at whether another process still writes
 
 
-def watch(
-    index: Index, paths: Iterable[str | Path], on_file: OnFile | None, tell: Tell
-) -> Iterator[IndexReport]:
+def watch(index: Index, paths: Paths, on_file: OnFile | None, tell: Tell) -> Iterator[IndexReport]:
     """Bring the index up to ``paths`` now and after every change to them, for ever; a report each
     time. While another process writes, it is waited for.
 
     Raises:
         UsageError, StorageError: as ``Index.add``.
     """
-    given = [os.path.expanduser(path) for path in paths]
+    given = [os.path.expanduser(path) for path in each(paths)]
     for path in given:
         if not os.path.exists(path):
             raise UsageError(f"no such file or folder: {path}", "What is watched must be there.")
