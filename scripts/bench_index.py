@@ -1,11 +1,12 @@
 """How fast files go into an index, beside a plain loop and beside the tower alone.
 
-    python scripts/bench_index.py [--encoder NAME] [--scale 1.0]
+    python scripts/bench_index.py [--encoder NAME] [--scale 1.0] [--repeat 3]
 
-Each line is a process of its own, timed after imports and after its model is loaded. Pictures are
-the demo collection's photographs, enlarged to size with a little grain and saved as JPEG
-(quality 88): real content, though enlarged. `plain` is what most scripts do: PIL opens, open_clip
-preprocesses, batches of 32. `tower` is the encoder alone, fed from memory: nothing can be faster.
+Each line is the median of three processes of its own, taken in turns with the others, timed after
+imports and after its model is loaded. Pictures are the demo collection's photographs, enlarged to
+size with a little grain and saved as JPEG (quality 88): real content, though enlarged. `plain` is
+what most scripts do: PIL opens, open_clip preprocesses, batches of 32. `tower` is the encoder
+alone, fed from memory, the batches one after the other; `in lanes` side by side, as ragvis has them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import contextlib
 import json
 import os
 import platform
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -62,6 +65,7 @@ def ragvis_index(folder: Path, encoder: Any) -> Callable[[], int]:
     from ragvis.index import Index
 
     encoders.load = lambda *_: encoder
+    shutil.rmtree(folder.with_name(f"{folder.name}-index"), ignore_errors=True)
     index = Index.create(folder.with_name(f"{folder.name}-index"), encoder.name)
 
     def run() -> int:
@@ -131,7 +135,7 @@ def tower_in_lanes(folder: Path, encoder: Any) -> Callable[[], int]:
     files = sorted(folder.iterdir())
     if files[0].suffix == ".md":
         return tower_alone(folder, encoder)
-    n = 16
+    n = encoder.batch
     pixels = fitted_pixels(files[:n], encoder.fit)
     threads = ThreadPoolExecutor(encoder.lanes, "encoder", encoder.enter_lane)
     list(threads.map(encoder.encode_pixels, [pixels] * encoder.lanes))
@@ -197,6 +201,15 @@ def in_process(name: str, folder: Path, encoder: str) -> dict[str, float]:
     return found
 
 
+def medians(folder: Path, encoder: str, repeat: int) -> dict[str, dict[str, float]]:
+    """All contenders, taken in turns: what else the machine does meets each of them."""
+    runs = [{name: in_process(name, folder, encoder) for name in CONTENDERS} for _ in range(repeat)]
+    return {
+        name: {what: statistics.median(run[name][what] for run in runs) for what in runs[0][name]}
+        for name in CONTENDERS
+    }
+
+
 def unchanged(scratch: Path, encoder_name: str, count: int) -> None:
     """A second run over files that have not changed, against the bare calls that it needs."""
     from ragvis import encoder as encoders
@@ -238,6 +251,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", default="pocket")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the files to make")
+    parser.add_argument("--repeat", type=int, default=3, help="processes for each line")
     parser.add_argument("--only", choices=KINDS, action="append", help="these files alone")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -255,7 +269,7 @@ def main() -> None:
             folder.mkdir()
             count = max(8, int(count * asked.scale))
             make_pictures(folder, width, height, count) if width else make_texts(folder, count)
-            found = {name: in_process(name, folder, asked.encoder) for name in CONTENDERS}
+            found = medians(folder, asked.encoder, asked.repeat)
             for name, f in found.items():
                 plain, tower = (f["rate"] / found[n]["rate"] for n in ("plain", "tower"))
                 print(
