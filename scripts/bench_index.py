@@ -6,7 +6,7 @@ Each line is the median of three processes of its own, taken in turns with the o
 imports and after its model is loaded. Pictures are the demo collection's photographs, enlarged to
 size with a little grain and saved as JPEG (quality 88): real content, though enlarged. `plain` is
 what most scripts do: PIL opens, open_clip preprocesses, batches of 32. `tower` is the encoder
-alone, fed from memory, the batches one after the other; `in lanes` side by side, as ragvis has them.
+alone, fed from memory, one batch after the other; `in lanes` side by side, as ragvis has them.
 """
 
 from __future__ import annotations
