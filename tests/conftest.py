@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import subprocess
@@ -168,6 +169,19 @@ def run_command_line(*arguments: str | Path, stdin: str | None = None) -> Result
         main(args)
 
     return CliRunner().invoke(whole, ["--", *map(str, arguments)], input=stdin)
+
+
+class _NothingDeprecated(logging.Handler):
+    """Warnings are errors, those too that transformers only logs, once a process."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "deprecated" in record.getMessage():
+            raise AssertionError(record.getMessage())
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_deprecated() -> None:
+    logging.getLogger("transformers").addHandler(_NothingDeprecated())
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -61,7 +61,7 @@ class Judge:
             shared = _common(inputs, self._generator.image_token)
             begun = self._run({"input_ids": inputs[0]["input_ids"][:, :shared]}, None)
             for group in _groups([bool(pictures) for _, pictures in prompts]):
-                logits = self._tails([inputs[i] for i in group], shared, begun.past_key_values)
+                logits = self._tails([inputs[i] for i in group], shared, begun.cache)
                 out[group] = logits.float().softmax(-1)[:, wanted].cpu().numpy()
         return out
 
