@@ -77,7 +77,10 @@ log_option = click.option(
     "-n", "--no-log", is_flag=True, envvar="RAGVIS_NO_LOG", help="Do not log the answers."
 )
 verify_option = click.option(
-    "--verify", is_flag=True, help="Check each sentence against what it cites, and mark doubts."
+    "--verify",
+    is_flag=True,
+    help="Check each sentence against what it cites, and mark doubts. Of no use with pocket, whose"
+    " judgement is no better than chance.",
 )
 
 images_option = click.option(
