@@ -1,6 +1,7 @@
 """How fast files go into an index, beside a plain loop and beside the tower alone.
 
     python scripts/bench_index.py [--encoder NAME] [--scale 1.0] [--repeat 3]
+    python scripts/bench_index.py --random ViT-L-14-336      # where the weights are not at hand
 
 Each line is the median of three processes of its own, taken in turns with the others, timed after
 imports and after its model is loaded. Pictures are the demo collection's photographs, enlarged to
@@ -210,6 +211,20 @@ def medians(folder: Path, encoder: str, repeat: int) -> dict[str, dict[str, floa
     }
 
 
+def random_encoder(architecture: str, folder: Path) -> str:
+    """A folder with random weights of an open_clip architecture; their speed is the same."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    model = open_clip.create_model(architecture)
+    folder.mkdir()
+    config = {"model_cfg": open_clip.get_model_config(architecture)}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, folder / "open_clip_model.safetensors")
+    return str(folder)
+
+
 def unchanged(scratch: Path, encoder_name: str, count: int) -> None:
     """A second run over files that have not changed, against the bare calls that it needs."""
     from ragvis import encoder as encoders
@@ -239,6 +254,13 @@ def unchanged(scratch: Path, encoder_name: str, count: int) -> None:
     )
 
 
+def device() -> str:
+    """What the encoder runs on."""
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "the CPU"
+
+
 def timed(run: Callable[[], Any]) -> float:
     """Seconds that a call takes."""
     started = time.perf_counter()
@@ -250,6 +272,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", default="pocket")
+    parser.add_argument("--random", metavar="ARCHITECTURE", help="random weights instead")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the files to make")
     parser.add_argument("--repeat", type=int, default=3, help="processes for each line")
     parser.add_argument("--only", choices=KINDS, action="append", help="these files alone")
@@ -259,9 +282,12 @@ def main() -> None:
         print(json.dumps(measure(asked.one[0], Path(asked.one[1]), asked.encoder)))
         return
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
-    print(f"encoder {asked.encoder}\n")
+    print(f"encoder {f'{asked.random}, random weights' if asked.random else asked.encoder}")
+    print(f"on {device()}\n")
     print(f"{'files':14}{'':10}{'items/s':>9}{'/plain':>8}{'/tower':>8}{'peak MiB':>10}{'grew':>7}")
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        if asked.random:
+            asked.encoder = random_encoder(asked.random, Path(scratch) / asked.random)
         for kind, (width, height, count) in KINDS.items():
             if asked.only and kind not in asked.only:
                 continue
