@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -204,6 +205,12 @@ class Answer:
             "support": None if self.support is None else [asdict(s) for s in self.support],
             "timing_s": {k: round(v, 4) for k, v in self.timing_s.items()},
         }
+
+
+def several(given: Any) -> list[Any]:
+    """One thing or several, as a list: a text, a path or bytes are one, not their letters."""
+    is_one = isinstance(given, str | bytes | os.PathLike) or not isinstance(given, Iterable)
+    return [given] if is_one else list(given)
 
 
 def _jsonable(value: dict[str, Any]) -> dict[str, Any]:

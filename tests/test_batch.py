@@ -71,6 +71,10 @@ def test_a_loaded_model_is_shared(demo_index: Path, pocket_generator: Any) -> No
     with ragvis.Index.open(demo_index) as index:
         assistant = ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
         assert "Tokyo" in assistant.ask(QUESTIONS[0][0]).text
+        listed, alone = (assistant.ask("What is it?", given) for given in ([FLAG], str(FLAG)))
+        assert alone.prompt == listed.prompt and FLAG.name in alone.prompt
+        with pytest.raises(UsageError, match="no picture: NoneType"):
+            assistant.ask("What is it?", None)  # type: ignore[arg-type]
     chat = ragvis.VisionChat(pocket_generator)
     assert chat.generator is assistant.generator is pocket_generator
     assert chat.choice.model == "pocket"

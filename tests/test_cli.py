@@ -134,6 +134,12 @@ def test_a_group_without_a_command_shows_its_help() -> None:
     assert "Usage: ragvis logs" in result.output and "Commands:" in result.output
 
 
+def test_an_empty_path_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    result = run("index", "", "-i", tmp_path / "new")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "empty" in result.stderr and not (tmp_path / "new").exists()
+
+
 def test_a_locked_index_names_its_holder(small: Path, tmp_path: Path) -> None:
     (tmp_path / "files" / "more.txt").write_text("more")
     with writer_lock(small):

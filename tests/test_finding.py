@@ -200,6 +200,8 @@ def test_many_queries_find_what_each_finds(retriever: Retriever) -> None:
     assert retriever.search_many([]) == []
     with pytest.raises(UsageError):
         retriever.search_many(["pump", " "])
+    with pytest.raises(UsageError, match="not many"):
+        retriever.search_many("pump")
 
 
 def test_threads_find_what_one_finds_while_a_writer_goes_on(

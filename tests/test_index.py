@@ -17,7 +17,7 @@ from PIL import Image
 
 from ragvis import encoder as encoders
 from ragvis.documents import readers
-from ragvis.errors import BadFile, IndexLocked, IndexMismatch
+from ragvis.errors import BadFile, IndexLocked, IndexMismatch, StorageError, UsageError
 from ragvis.index import Index, derive, ingest, picture_of
 from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.retriever import Retriever
@@ -350,3 +350,26 @@ def test_one_path_is_not_taken_for_its_letters(
     assert index.preview(given(folder / "sub")).unchanged == 2
     assert index.remove(given(folder / "sub")) == 2  # "/", its first letter, holds all four
     assert index.add(given(folder / "sub")).added == 2
+
+
+def test_an_empty_path_is_not_the_current_folder(
+    make_index: Callable[..., Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = make_index()
+    index.add(folder)
+    monkeypatch.chdir(folder)
+    for act in (index.add, index.remove, index.preview, lambda path: next(index.watch(path))):
+        for path in ("", ["sub", ""]):
+            with pytest.raises(UsageError, match="empty"):
+                act(path)
+    assert index.add(folder).unchanged == 4
+
+
+def test_a_closed_index_says_so(make_index: Callable[..., Any], folder: Path) -> None:
+    index = make_index()
+    index.add(folder)
+    index.close()
+    for ask in (index.status, lambda: Retriever(index).search("pump")):
+        with pytest.raises(StorageError, match="closed") as caught:
+            ask()
+        assert caught.value.hint == "Open the index again."

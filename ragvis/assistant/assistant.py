@@ -19,7 +19,7 @@ from ragvis.retriever import Retriever
 from ragvis.types import Answer, Ledger, Source, Support, Tell, silent
 
 if TYPE_CHECKING:
-    from ragvis.assistant.prepared import PictureSource
+    from ragvis.assistant.prepared import PictureSources
     from ragvis.assistant.verify import Verifier
     from ragvis.generator.choice import Generator
 
@@ -75,7 +75,7 @@ class Assistant:
     def ask(
         self,
         question: str,
-        images: Sequence[PictureSource] = (),
+        images: PictureSources = (),
         *,
         k: int | None = None,
         sampling: Sampling | None = None,
@@ -86,7 +86,8 @@ class Assistant:
 
         Args:
             question: in words.
-            images: pictures that belong to the question: paths, URLs, bytes or PIL images.
+            images: pictures that belong to the question, or the one: paths, URLs, bytes or PIL
+                images.
             k: most sources to place; None places 4 passages and 2 pictures.
             sampling: how the answer is drawn; None is greedy.
             verify: check each sentence against the sources it cites (``Answer.support``).
@@ -105,7 +106,7 @@ class Assistant:
     def stream(
         self,
         question: str,
-        images: Sequence[PictureSource] = (),
+        images: PictureSources = (),
         *,
         k: int | None = None,
         sampling: Sampling | None = None,
@@ -118,7 +119,7 @@ class Assistant:
 
     def ask_many(
         self,
-        questions: Sequence[tuple[str, Sequence[PictureSource]]],
+        questions: Sequence[tuple[str, PictureSources]],
         *,
         k: int | None = None,
         sampling: Sampling | None = None,
@@ -143,7 +144,7 @@ class Assistant:
                 raise trouble
 
     def _begun(
-        self, questions: Sequence[tuple[str, Sequence[PictureSource]]], options: AskOptions
+        self, questions: Sequence[tuple[str, PictureSources]], options: AskOptions
     ) -> tuple[list[AnswerStream], RagvisError | None]:
         """Questions up to their prompts, until one cannot be asked."""
         begun: list[AnswerStream] = []
@@ -183,11 +184,11 @@ class Chat:
         self._history = history or History()
         self.answers: list[Answer] = []  # every answer given, refusals too
 
-    def ask(self, question: str, images: Sequence[PictureSource] = ()) -> Answer:
+    def ask(self, question: str, images: PictureSources = ()) -> Answer:
         """Ask the next question. Raises as ``Assistant.ask``."""
         return self.stream(question, images).read()
 
-    def stream(self, question: str, images: Sequence[PictureSource] = ()) -> AnswerStream:
+    def stream(self, question: str, images: PictureSources = ()) -> AnswerStream:
         """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
         return AnswerStream(
             self._assistant, question, images, self._options, self._history, self.answers.append
@@ -206,7 +207,7 @@ class AnswerStream:
         self,
         assistant: Assistant,
         question: str,
-        images: Sequence[PictureSource],
+        images: PictureSources,
         options: AskOptions,
         history: History,
         on_answer: Callable[[Answer], None] = lambda _: None,

@@ -18,13 +18,14 @@ from ragvis.generator.sampling import Sampling
 from ragvis.index import picture_of
 from ragvis.media import source as media
 from ragvis.retriever import Manner, Query, Ranked, Retriever
-from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit
+from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit, several
 
 if TYPE_CHECKING:
     from ragvis.generator.choice import Generator
     from ragvis.media.images import Picture
 
     PictureSource = str | Path | bytes | Picture
+    PictureSources = PictureSource | Sequence[PictureSource]  # one, or several
 
 Pictures = Literal["pixels", "each"]  # how several of them are shown
 
@@ -62,7 +63,7 @@ class Prepared:
         retriever: Retriever,
         generator: Callable[[], Generator],
         question: str,
-        images: Sequence[PictureSource],
+        images: PictureSources,
         options: AskOptions,
         history: History,
     ) -> None:
@@ -72,7 +73,8 @@ class Prepared:
         self.usage: dict[str, int] = {}  # tokens of the notes, where any were taken
         self._retriever, self._generator, self._options = retriever, generator, options
         self._pictures: dict[str, Picture] = dict(history.pictures)
-        brought = [media.load_picture(source) for source in images]
+        given = several(images)
+        brought = [media.load_picture(source) for source in given]
         self.query = self._standalone(question, history)
         again = [] if brought else history.attachments(question)
         photos = brought or [self._pictures[one.hit.id] for one in again]
@@ -83,7 +85,7 @@ class Prepared:
             spec = generator().spec
         self.attachments = [
             self._attach(history.attached + n, source, picture, known_as)
-            for n, (source, picture) in enumerate(zip(images, brought, strict=True))
+            for n, (source, picture) in enumerate(zip(given, brought, strict=True))
         ]
         # A model that sees no earlier turn is asked, and shown, all that this one leans on
         self.asked = question if spec.earlier_turns else self.query

@@ -23,7 +23,7 @@ Encoders = tuple[str | None, str | None]  # the pictures' and texts', and one be
 
 
 @click.command("index")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
 @index_option
 @click.option(
     "--encoder",
@@ -57,7 +57,7 @@ Encoders = tuple[str | None, str | None]  # the pictures' and texts', and one be
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @json_option
 def command(
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     index: Path,
     encoder: str | None,
     text_encoder: str | None,
@@ -122,7 +122,7 @@ def _print_features(report: FeatureReport) -> None:
 
 
 def _reports(
-    paths: tuple[Path, ...], index: Path, encoders: Encoders, watch: bool, dry_run: bool
+    paths: tuple[str, ...], index: Path, encoders: Encoders, watch: bool, dry_run: bool
 ) -> Iterator[IndexReport]:
     """One report, or one after every change."""
     if dry_run and watch:
@@ -140,7 +140,7 @@ def _reports(
         yield report
 
 
-def _open(folder: Path, encoders: Encoders, paths: tuple[Path, ...]) -> Index:
+def _open(folder: Path, encoders: Encoders, paths: tuple[str, ...]) -> Index:
     from ragvis.errors import IndexMissing
     from ragvis.index import Index
 
@@ -155,7 +155,7 @@ def _open(folder: Path, encoders: Encoders, paths: tuple[Path, ...]) -> Index:
     return Index.create(folder, encoder, notice, text_encoder=text_encoder)
 
 
-def _preview(folder: Path, paths: tuple[Path, ...]) -> IndexReport:
+def _preview(folder: Path, paths: tuple[str, ...]) -> IndexReport:
     from ragvis.errors import IndexMissing
     from ragvis.index import Index
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ragvis.documents import SUFFIXES
+from ragvis.errors import UsageError
+from ragvis.types import several
 
 Paths = str | Path | Iterable[str | Path]  # one, or several
 
@@ -113,8 +115,15 @@ def _suffix(name: str) -> str:
 
 
 def each(paths: Paths) -> list[str]:
-    """The paths as they were given. A string is one of them, not the letters it is made of."""
-    return [os.fspath(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+    """The paths as they were given.
+
+    Raises:
+        UsageError: an empty one, which would stand for the current folder.
+    """
+    given = [os.fspath(path) for path in several(paths)]
+    if "" in given:
+        raise UsageError("a path is empty", "The current folder is '.'.")
+    return given
 
 
 def absolute(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from ragvis._files import sha256_of_file
@@ -29,9 +30,12 @@ def load_picture(source: str | Path | bytes | Picture) -> Picture:
         raise UsageError(f"{name_of(source)} cannot be opened: {error}", hint) from error
 
 
-def _bytes_or_file(source: str | Path | bytes) -> bytes | Path:
+def _bytes_or_file(source: object) -> bytes | Path:
     if isinstance(source, bytes):
         return source
+    if not isinstance(source, str | os.PathLike):
+        hint = "Give a path, a URL, bytes, or a PIL image."
+        raise UsageError(f"no picture: {type(source).__name__}", hint)
     if isinstance(source, str) and is_url(source):
         return fetch.fetch(source)
     if not Path(source).is_file():  # a FIFO would be waited on for ever

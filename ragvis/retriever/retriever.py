@@ -18,7 +18,7 @@ from ragvis.retriever.folding import fold, join
 from ragvis.retriever.fusion import merge
 from ragvis.retriever.scoring import Query, Scored, Search, diverse
 from ragvis.store.rows import EVERY, ItemRow, Where
-from ragvis.types import MODALITIES, Hit
+from ragvis.types import MODALITIES, Hit, several
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +93,7 @@ class Retriever:
         """
         _check(k, modality, diversity)
         where = parse_filter(filter) if filter else None
-        pictures = _listed(image)
+        pictures = [] if image is None else several(image)
         if like is not None and (query or pictures):
             raise UsageError("an item is looked for by itself", "Leave out the text and pictures.")
         asked = self.like(like) if like is not None else self.query(query, pictures)
@@ -109,6 +109,8 @@ class Retriever:
         filter: str | None = None,
     ) -> list[list[Hit]]:
         """``search`` for many texts, which are encoded in batches; hits of each. Raises as it."""
+        if isinstance(queries, str):
+            raise UsageError("one query is not many", "Use search(), or give a list.")
         _check(k, modality, 0.0)
         where = parse_filter(filter) if filter else None
         asked = self._text_queries(queries)
@@ -234,12 +236,6 @@ class Retriever:
         if self.reranker is None or not query.text:
             return hits
         return self.reranker.reranked(query.text, hits)
-
-
-def _listed(image: PictureSource | Sequence[PictureSource] | None) -> list[PictureSource]:
-    if image is None:
-        return []
-    return list(image) if isinstance(image, (list, tuple)) else [image]  # type: ignore[list-item]
 
 
 def _check(k: int, modality: str, diversity: float) -> None:

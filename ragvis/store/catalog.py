@@ -143,7 +143,9 @@ class Catalog:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Reads inside see one generation, whatever a writer commits meanwhile. Can be nested."""
-        if self._db.in_transaction:
+        with told(self.file):
+            is_inside = self._db.in_transaction
+        if is_inside:
             yield
             return
         self._all("BEGIN")
