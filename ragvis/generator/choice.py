@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Generator(Protocol):
     """Anything that writes an answer: a checkpoint on this machine, or a server."""
 
     info: ModelInfo
-    usage: Usage
+    usage: Usage  # of the answer that the asking thread has read last
     batch: int  # prompts that are best written to at once
 
     @property
@@ -98,6 +99,7 @@ class LazyModel:
         self.choice = choice
         self._tell = tell
         self._generator = loaded
+        self._loading = threading.Lock()  # two threads must not each load one
 
     @classmethod
     def of(cls, model: str | Generator | None, tell: Tell, **options: str | None) -> LazyModel:
@@ -115,9 +117,10 @@ class LazyModel:
     @property
     def generator(self) -> Generator:
         """The model. Raises as ``ragvis.generator.load``."""
-        if self._generator is None:
-            self._generator = self._load()
-        return self._generator
+        with self._loading:
+            if self._generator is None:
+                self._generator = self._load()
+            return self._generator
 
     def _load(self) -> Generator:
         from ragvis import generator

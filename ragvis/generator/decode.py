@@ -7,7 +7,9 @@ and replayed. On the CPU the same step runs as it is, which is how it is tested.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,12 +33,17 @@ _WARM_UPS = 2  # steps before a capture: libraries allocate and choose kernels i
 
 
 class Decoder:
-    """Writes answers with one model, keeping its captured step and the cache that belongs to it."""
+    """Writes answers with one model, keeping its captured step and the cache that belongs to it.
+
+    Whoever takes the step has it alone: an answer that is written meanwhile, by another thread or
+    between two words of the first, gets one of its own.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._kept: _Step | None = None
-        self.reused = 0  # tokens of the last prompt that were known from the one before it
+        self._kept: list[_Step] = []  # none or one
+        self._turn = threading.Lock()  # never held while a reader has the word
+        self._own = threading.local()
 
     @torch.inference_mode()
     def tokens(
@@ -57,26 +64,48 @@ class Decoder:
             ends: end-of-text ids.
         """
         needed = ids.shape[1] + sampling.max_new_tokens
-        step = self._step(-(-needed // _BUCKET) * _BUCKET)
         pick = _Pick(sampling, image_token, ids)
-        logits, self.reused = step.prefill(ids, pictures, image_token)
-        for _ in range(sampling.max_new_tokens):
-            token = pick(logits)
-            if int(token) in ends:
-                return
-            yield int(token)
-            logits = step.advance(token)
+        with self._lent(-(-needed // _BUCKET) * _BUCKET) as step:
+            with self._turn:
+                logits, self._own.reused = step.prefill(ids, pictures, image_token)
+            for _ in range(sampling.max_new_tokens):
+                token = pick(logits)
+                if int(token) in ends:
+                    return
+                yield int(token)
+                with self._turn:
+                    logits = step.advance(token)
+
+    @property
+    def reused(self) -> int:
+        """Tokens of the asking thread's last prompt that were known from the one before it."""
+        return getattr(self._own, "reused", 0)
 
     def forget(self) -> None:
         """Begin the next prompt from its first token."""
-        if self._kept is not None:
-            self._kept.begun = Begun()
+        for step in self._kept:
+            step.begun = Begun()
 
-    def _step(self, length: int) -> _Step:
-        kept = self._kept
+    @contextmanager
+    def _lent(self, length: int) -> Iterator[_Step]:
+        """A step, kept afterwards; not where it failed, as it may hold half a token then."""
+        with self._turn:
+            step = self._taken(length)
+        is_sound = True
+        try:
+            yield step
+        except Exception:
+            is_sound = False
+            raise
+        finally:
+            if is_sound:
+                self._kept[:] = [step]
+
+    def _taken(self, length: int) -> _Step:
+        kept = self._kept.pop() if self._kept else None
         if kept is not None and kept.length == length:
             return kept
-        self._kept = step = _Step(self._model, length)
+        step = _Step(self._model, length)
         if kept is not None and kept.length < length:
             step.take_over(kept)
         return step

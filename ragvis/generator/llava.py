@@ -38,7 +38,7 @@ from ragvis.generator.reuse import (
     from_position,
     revision_of,
 )
-from ragvis.generator.sampling import Sampling, Usage, Written
+from ragvis.generator.sampling import Counting, Sampling, Usage, Written
 from ragvis.generator.sharing import share
 from ragvis.generator.streams import StopText, StopWhen, failing
 from ragvis.models import hub
@@ -53,13 +53,13 @@ if TYPE_CHECKING:
 _BATCH = 8  # prompts
 
 
-class LlavaGenerator:
+class LlavaGenerator(Counting):
     """A loaded checkpoint: prompts and pictures in, text out, piece by piece."""
 
     def __init__(self, model: Any, processor: Any, family: Family, info: ModelInfo) -> None:
+        super().__init__()
         self.info = info
         self.family = family
-        self.usage = Usage()
         # On a CPU eight together take twice as long as one after another (pocket, 2 cores): for a
         # few rows its matrix products are no faster than as many vectors', and padding is on top.
         self.batch = _BATCH if model.device.type == "cuda" else 1
@@ -154,16 +154,19 @@ class LlavaGenerator:
     def _stepwise(self, inputs: Any, sampling: Sampling) -> Generator[str]:
         """Our own decode loop, in the reader's thread."""
         assert self._decoder is not None
-        prompt, written = self.usage.prompt_tokens, 0
+        prompt, written, reused = self.usage.prompt_tokens, 0, 0
         text = DecodeStream(skip_special_tokens=True)
-        with failing():
-            pictures = self._features.of(inputs)
-            ids, token_of = inputs["input_ids"], self._image_token
-            for token in self._decoder.tokens(ids, pictures, sampling, token_of, self._ends()):
-                written += 1
-                self.usage = Usage(prompt, written, self._decoder.reused)
-                if piece := text.step(self._tokenizer.backend_tokenizer, token):
-                    yield piece
+        try:
+            with failing():
+                pictures = self._features.of(inputs)
+                ids, token_of = inputs["input_ids"], self._image_token
+                for token in self._decoder.tokens(ids, pictures, sampling, token_of, self._ends()):
+                    reused = reused if written else self._decoder.reused
+                    written += 1
+                    if piece := text.step(self._tokenizer.backend_tokenizer, token):
+                        yield piece
+        finally:
+            self.usage = Usage(prompt, written, reused)
 
     def _threaded(self, inputs: Any, sampling: Sampling) -> Generator[str]:
         """transformers' ``generate`` beside the reader."""
@@ -174,6 +177,7 @@ class LlavaGenerator:
             yield from streamer
         finally:
             run.stop()
+            self.usage = run.usage or self.usage
         run.raise_error()
 
     def forget(self) -> None:
@@ -316,6 +320,7 @@ class _Run(threading.Thread):
         self._parts = (generator, inputs, sampling, streamer)
         self._stopped = threading.Event()
         self._error: BaseException | None = None
+        self.usage: Usage | None = None
 
     def run(self) -> None:
         generator, inputs, sampling, streamer = self._parts
@@ -323,6 +328,7 @@ class _Run(threading.Thread):
             generator._generate(
                 inputs, sampling, streamer=streamer, stopping_criteria=[StopWhen(self._stopped)]
             )
+            self.usage = generator.usage
         # Handed to the reader, which raises it in its own thread
         except BaseException as error:  # noqa: BLE001
             self._error = error

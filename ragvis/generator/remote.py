@@ -18,7 +18,7 @@ from ragvis import config, conversation
 from ragvis._lazy import require
 from ragvis.composer import PromptSpec
 from ragvis.errors import ModelError, ModelUnavailable, RagvisError, UsageError
-from ragvis.generator.sampling import Sampling, Usage, Written
+from ragvis.generator.sampling import Counting, Sampling, Usage, Written
 from ragvis.media.images import fitted_size, save_jpeg
 from ragvis.types import ModelInfo, Tell
 
@@ -103,10 +103,11 @@ class Address:
         return config.is_this_machine(self.host)
 
 
-class RemoteGenerator:
+class RemoteGenerator(Counting):
     """Prompts and pictures go to a server, text comes back, piece by piece."""
 
     def __init__(self, address: Address, context_limit: int) -> None:
+        super().__init__()
         self.info = ModelInfo(
             f"{config.SERVER}{address.url}#{address.model}",
             "unknown",
@@ -114,7 +115,6 @@ class RemoteGenerator:
             address.host,
             "openai",
         )
-        self.usage = Usage()
         self.batch = 1
         self._address = address
         self._context_limit = context_limit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -74,6 +75,22 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reused_tokens: int = 0  # of the prompt, known from the one before it
+
+
+class Counting:
+    """Has the ``usage`` of the answer that the asking thread has read last."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+
+    @property
+    def usage(self) -> Usage:
+        """None is counted before the first answer."""
+        return getattr(self._own, "usage", Usage())
+
+    @usage.setter
+    def usage(self, usage: Usage) -> None:
+        self._own.usage = usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,83 @@
+"""One model, several answers at once: by threads, and between two words of another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkpoints import FAMILIES
+
+import ragvis
+from ragvis import generator
+from ragvis.generator import Sampling
+from ragvis.generator.choice import LazyModel, ModelChoice
+
+QUESTIONS = [
+    "What is the capital of Japan?",
+    "Which tool grips a nut?",
+    "How many moons has Jupiter?",
+    "What do honeybees make?",
+]
+SHORT = Sampling(max_new_tokens=8)
+
+
+@pytest.fixture
+def assistant(demo_index: Path, pocket_generator: Any) -> Iterator[ragvis.Assistant]:
+    with ragvis.Index.open(demo_index) as index:
+        yield ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
+
+
+def told(answer: ragvis.Answer) -> tuple[str, int, int]:
+    return answer.text, answer.usage["prompt_tokens"], answer.usage["completion_tokens"]
+
+
+def test_threads_get_the_answers_of_one(assistant: ragvis.Assistant) -> None:
+    alone = [told(assistant.ask(question)) for question in QUESTIONS]
+    assert len(set(alone)) == len(QUESTIONS)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda q: told(assistant.ask(q)), 3 * QUESTIONS))
+    assert together == 3 * alone
+
+
+def test_an_answer_between_two_words_of_another(assistant: ragvis.Assistant) -> None:
+    alone = [told(assistant.ask(question)) for question in QUESTIONS[:3]]
+    streams = [assistant.stream(question) for question in QUESTIONS[:2]]
+    words = [iter(stream) for stream in streams]
+    for _ in range(2):
+        [next(more) for more in words]
+    assert told(assistant.ask(QUESTIONS[2])) == alone[2]
+    for more in words:
+        list(more)
+    assert [told(stream.answer) for stream in streams] == alone[:2]
+
+
+@pytest.mark.parametrize("quantize", ["none", "8bit"])
+def test_a_stream_that_is_left_in_the_middle(tmp_path: Path, quantize: str) -> None:
+    FAMILIES["llava_1_5"](tmp_path / "model")
+    model = generator.load(str(tmp_path / "model"), print, quantize=quantize)
+    prompt = "USER: What is it? ASSISTANT:"
+    whole = "".join(model.stream(prompt, [], SHORT))
+    left = model.stream(prompt, [], SHORT)
+    next(left)
+    assert "".join(model.stream(prompt, [], SHORT)) == whole
+    assert model.usage.completion_tokens
+    del left
+    assert "".join(model.stream(prompt, [], SHORT)) == whole
+
+
+def test_two_threads_load_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, loaded = threading.Barrier(2), list[str]()
+    monkeypatch.setattr(generator, "load", lambda *_, **__: [loaded.append("one")])
+    lazy = LazyModel(ModelChoice("pocket"), print)
+
+    def use(_: int) -> Any:
+        begun.wait()
+        return lazy.generator
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(use, range(2))
+    assert one is other and loaded == ["one"]
