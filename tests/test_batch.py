@@ -75,6 +75,8 @@ def test_a_loaded_model_is_shared(demo_index: Path, pocket_generator: Any) -> No
         assert alone.prompt == listed.prompt and FLAG.name in alone.prompt
         with pytest.raises(UsageError, match="no picture: NoneType"):
             assistant.ask("What is it?", None)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="'both'"):
+            assistant.ask("What is it?", pictures="both")  # type: ignore[arg-type]
     chat = ragvis.VisionChat(pocket_generator)
     assert chat.generator is assistant.generator is pocket_generator
     assert chat.choice.model == "pocket"

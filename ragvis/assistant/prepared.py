@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ragvis.assistant.history import History
 from ragvis.assistant.notes import NoteTaker
@@ -53,6 +53,11 @@ class AskOptions:
     sampling: Sampling = field(default_factory=Sampling)
     verify: bool = False
     pictures: Pictures = "pixels"
+
+    def __post_init__(self) -> None:
+        if self.pictures not in get_args(Pictures):
+            known = ", ".join(get_args(Pictures))
+            raise UsageError(f"pictures cannot be {self.pictures!r}", f"One of: {known}.")
 
 
 class Prepared:
