@@ -13,7 +13,7 @@ from checkpoints import FAMILIES
 
 import ragvis
 from ragvis import generator
-from ragvis.generator import Sampling
+from ragvis.generator import Sampling, decode
 from ragvis.generator.choice import LazyModel, ModelChoice
 
 QUESTIONS = [
@@ -67,6 +67,22 @@ def test_a_stream_that_is_left_in_the_middle(tmp_path: Path, quantize: str) -> N
     assert model.usage.completion_tokens
     del left
     assert "".join(model.stream(prompt, [], SHORT)) == whole
+
+
+def test_nothing_goes_on_from_half_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FAMILIES["llava_1_5"](tmp_path / "model")
+    model = generator.load(str(tmp_path / "model"), print, quantize="8bit")
+    prompt = "USER: What is it? ASSISTANT:"
+    whole = "".join(model.stream(prompt, [], SHORT))
+
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(decode._Step, "_run", interrupted)
+        "".join(model.stream(prompt, [], SHORT))
+    assert "".join(model.stream(prompt, [], SHORT)) == whole
+    assert model.usage.reused_tokens == 0
 
 
 def test_two_threads_load_one_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,18 +88,16 @@ class Decoder:
 
     @contextmanager
     def _lent(self, length: int) -> Iterator[_Step]:
-        """A step, kept afterwards; not where it failed, as it may hold half a token then."""
+        """A step, kept afterwards; not where it failed or was interrupted, as it may hold half a
+        token then."""
         with self._turn:
             step = self._taken(length)
-        is_sound = True
         try:
             yield step
-        except Exception:
-            is_sound = False
+        except GeneratorExit:  # its reader had enough, between two tokens
+            self._kept[:] = [step]
             raise
-        finally:
-            if is_sound:
-                self._kept[:] = [step]
+        self._kept[:] = [step]
 
     def _taken(self, length: int) -> _Step:
         kept = self._kept.pop() if self._kept else None
