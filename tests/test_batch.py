@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from checkpoints import FAMILIES
 from conftest import DEMO, run_command_line
+from PIL import Image
 
 import ragvis
 from ragvis import generator
@@ -34,7 +35,7 @@ def test_together_as_one_by_one(
         alone = [assistant.ask(question, images) for question, images in QUESTIONS]
         for size in (1, 2, 8):
             monkeypatch.setattr(assistant.generator, "batch", size)
-            together = [stream.answer for stream in assistant.ask_many(QUESTIONS)]
+            together = [stream.answer for stream in assistant.ask_many(iter(QUESTIONS))]
             assert [a.question for a in together] == [q for q, _ in QUESTIONS]
             assert [a.text for a in together] == [a.text for a in alone]
             assert [a.sources for a in together] == [a.sources for a in alone]
@@ -75,8 +76,11 @@ def test_a_loaded_model_is_shared(demo_index: Path, pocket_generator: Any) -> No
         assert alone.prompt == listed.prompt and FLAG.name in alone.prompt
         with pytest.raises(UsageError, match="no picture: NoneType"):
             assistant.ask("What is it?", None)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="no pixels"):
+            assistant.ask("What is it?", Image.new("RGB", (0, 4)))
         with pytest.raises(UsageError, match="'both'"):
             assistant.ask("What is it?", pictures="both")  # type: ignore[arg-type]
+    assert ragvis.VisionChat(Path("a/folder")).choice.model == str(Path("a/folder"))
     chat = ragvis.VisionChat(pocket_generator)
     assert chat.generator is assistant.generator is pocket_generator
     assert chat.choice.model == "pocket"

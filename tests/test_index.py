@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -363,6 +364,14 @@ def test_an_empty_path_is_not_the_current_folder(
             with pytest.raises(UsageError, match="empty"):
                 act(path)
     assert index.add(folder).unchanged == 4
+
+
+def test_an_index_that_was_removed_says_so(make_index: Callable[..., Any], folder: Path) -> None:
+    index = make_index()
+    index.add(folder)
+    shutil.rmtree(index.path)
+    with pytest.raises(StorageError, match="No such file"):
+        index.status()
 
 
 def test_a_closed_index_says_so(make_index: Callable[..., Any], folder: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragvis.assistant.history import History, Said
@@ -43,7 +45,7 @@ class Assistant:
     def __init__(
         self,
         retriever: Retriever,
-        model: str | Generator | None = None,
+        model: str | Path | Generator | None = None,
         *,
         lora: str | None = None,
         quantize: str | None = None,
@@ -119,7 +121,7 @@ class Assistant:
 
     def ask_many(
         self,
-        questions: Sequence[tuple[str, PictureSources]],
+        questions: Iterable[tuple[str, PictureSources]],
         *,
         k: int | None = None,
         sampling: Sampling | None = None,
@@ -133,8 +135,9 @@ class Assistant:
         the one that it is about are answered.
         """
         options = AskOptions(k, sampling or Sampling(), verify, pictures)
-        for start in range(0, len(questions), WINDOW):
-            streams, trouble = self._begun(questions[start : start + WINDOW], options)
+        coming = iter(questions)
+        while some := list(islice(coming, WINDOW)):
+            streams, trouble = self._begun(some, options)
             if self.generator.batch > 1:
                 _write_together([s for s in streams if s.prepared.has_evidence], self.generator)
             for stream in streams:

@@ -54,7 +54,7 @@ class VisionChat:
 
     def __init__(
         self,
-        model: str | Generator | None = None,
+        model: str | Path | Generator | None = None,
         *,
         lora: str | None = None,
         quantize: str | None = None,

@@ -102,14 +102,17 @@ class LazyModel:
         self._loading = threading.Lock()  # two threads must not each load one
 
     @classmethod
-    def of(cls, model: str | Generator | None, tell: Tell, **options: str | None) -> LazyModel:
-        """By its name and the other fields of ``ModelChoice``, or as it was loaded.
+    def of(
+        cls, model: str | Path | Generator | None, tell: Tell, **options: str | None
+    ) -> LazyModel:
+        """By its name or folder and the other fields of ``ModelChoice``, or as it was loaded.
 
         Raises:
             UsageError: options for a model that is loaded already.
         """
-        if model is None or isinstance(model, str):
-            return cls(ModelChoice(model, **options), tell)
+        if model is None or isinstance(model, str | Path):
+            named = None if model is None else str(model)
+            return cls(ModelChoice(named, **options), tell)
         if any(value is not None for value in options.values()):
             raise UsageError("a loaded model is as it is", "Give the options when it is loaded.")
         return cls(ModelChoice(model.info.name), tell, model)

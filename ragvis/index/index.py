@@ -28,7 +28,7 @@ from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.features import FeatureFile
 from ragvis.store.lock import writer_lock
 from ragvis.store.rows import EVERY, FileRow, ItemRow, Where
-from ragvis.store.trouble import sound
+from ragvis.store.trouble import sound, told
 from ragvis.store.vector_index import VectorIndex
 from ragvis.store.words import Shared
 from ragvis.types import MODALITIES, IndexInfo, Modality, Tell, silent
@@ -332,12 +332,14 @@ class Index:
             info = self.info()
             errors = self._catalog.errors()
             counts = self._catalog.counts()
+        with told(self.path / CATALOG):
+            size = size_of(self.path)
         return IndexStatus(
             info.path,
             info.encoder,
             info.fingerprint,
             info.generation,
-            bytes=size_of(self.path),
+            bytes=size,
             features=FeatureFile(self.path).counts(),
             errors=errors,
             **counts,

@@ -23,6 +23,8 @@ def load_picture(source: str | Path | bytes | Picture) -> Picture:
     """
     try:
         if isinstance(source, Picture):
+            if 0 in source.size:
+                raise BadFile("it has no pixels")
             return images.upright_rgb(source)
         return images.open_picture(_bytes_or_file(source))
     except BadFile as error:
