@@ -52,6 +52,7 @@ def test_an_answer_between_two_words_of_another(assistant: ragvis.Assistant) -> 
     assert told(assistant.ask(QUESTIONS[2])) == alone[2]
     for more in words:
         list(more)
+    assert ["".join(stream) for stream in streams] == [text for text, _, _ in alone[:2]]
     assert [told(stream.answer) for stream in streams] == alone[:2]
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import run_command_line
@@ -101,6 +102,18 @@ def test_a_filter_holds_before_the_search(
 def test_what_is_no_filter_is_told(retriever: Retriever, text: str) -> None:
     with pytest.raises(UsageError, match=r"filter|date"):
         retriever.search("pump", filter=text)
+
+
+@pytest.mark.parametrize("k", [0, 1.5, float("inf"), 10**30, "3"])
+def test_what_is_no_number_of_hits_is_told(retriever: Retriever, k: Any) -> None:
+    with pytest.raises(UsageError, match="whole number"):
+        retriever.search("pump", k=k)
+
+
+def test_no_filter_is_longer_than_sqlite_takes(retriever: Retriever) -> None:
+    with pytest.raises(UsageError, match="600 conditions"):
+        retriever.search("pump", filter=" ".join(f"name:f{i}" for i in range(600)))
+    retriever.search("pump", filter=" ".join(f"name:f{i}" for i in range(100)))
 
 
 @given(st.text(max_size=30))
@@ -198,6 +211,8 @@ def test_many_queries_find_what_each_finds(retriever: Retriever) -> None:
     alone = [retriever.search(q, k=4, filter="type:txt type:md") for q in queries]
     assert [[h.id for h in hits] for hits in together] == [[h.id for h in hits] for hits in alone]
     assert retriever.search_many([]) == []
+    by_one = retriever.search_many(iter(queries), k=4, filter="type:txt type:md")
+    assert [[h.id for h in hits] for hits in by_one] == [[h.id for h in hits] for hits in alone]
     with pytest.raises(UsageError):
         retriever.search_many(["pump", " "])
     with pytest.raises(UsageError, match="not many"):

@@ -189,9 +189,26 @@ def test_sampling_options_and_seeds(load: Callable[..., Any]) -> None:
     assert "".join(model.stream("Hi", [], one)) == model._whole(ids, one)
 
 
-def test_sampling_is_checked_however_it_is_made() -> None:
-    with pytest.raises(UsageError, match="top_p"):
-        Sampling(top_p=7)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("top_p", 7),
+        ("max_new_tokens", 2.5),
+        ("temperature", None),
+        ("temperature", float("nan")),
+        ("num_beams", "2"),
+        ("seed", "x"),
+        ("seed", 2**70),
+        ("seed", -1),
+    ],
+)
+def test_sampling_is_checked_however_it_is_made(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=name):
+        Sampling(**{name: value})
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert isinstance(Sampling(temperature=1).temperature, float)
 
 
 @pytest.mark.parametrize(

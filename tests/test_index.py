@@ -125,7 +125,7 @@ def test_damaged_derived_files_are_told_and_written_anew(
     for file in index.path.glob("*.rows"):
         file.write_bytes(b"FAISS would crash on this")
     said: list[str] = []
-    again = Index(index._catalog, index.encoder, said.append)
+    again = Index.open(index.path, said.append)
     assert [h.id for h in Retriever(again).search("volts", k=2)] == [h.id for h in hits]
     assert len(said) == 2 and all("rebuilt from the catalog" in line for line in said)
     assert len(again.verify()) == 2
@@ -188,7 +188,7 @@ def test_a_search_sees_one_generation_while_a_writer_commits(
 ) -> None:
     writer = make_index()
     writer.add([folder])
-    reader = Index(Index.open(writer.path)._catalog, writer.encoder)
+    reader = Index.open(writer.path)
     with reader.reading() as view:
         (folder / "more.txt").write_text("The lamp and the pump, volts and candles.")
         writer.add([folder])
@@ -273,7 +273,7 @@ def test_a_second_writer_is_refused(folder: Path, make_index: Callable[..., Inde
 def test_a_reader_follows_the_writer(folder: Path, make_index: Callable[..., Index]) -> None:
     writer = make_index()
     writer.add([folder])
-    reader = Retriever(Index(Index.open(writer.path)._catalog, writer.encoder))
+    reader = Retriever(Index.open(writer.path))
     assert reader.search("candles", k=1, modality="text")[0].name == "lamp.txt"
     (folder / "sub" / "lamp.txt").unlink()
     (folder / "candles.txt").write_text("candles and more candles")
@@ -374,11 +374,25 @@ def test_an_index_that_was_removed_says_so(make_index: Callable[..., Any], folde
         index.status()
 
 
+def test_an_index_stays_where_it_was_opened(
+    make_index: Callable[..., Any], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("a", "b"):
+        make_index(f"{place}/idx").add(folder)
+    monkeypatch.chdir(tmp_path / "a")
+    index = Index.open("idx")
+    monkeypatch.chdir(tmp_path / "b")
+    assert index.remove(folder) == 4
+    assert (index.status().files, index.info().path) == (0, "idx")
+    assert Index.open("idx").status().files == 4
+
+
 def test_a_closed_index_says_so(make_index: Callable[..., Any], folder: Path) -> None:
     index = make_index()
     index.add(folder)
     index.close()
-    for ask in (index.status, lambda: Retriever(index).search("pump")):
+    write = (lambda: index.add(folder), lambda: index.remove(folder))
+    for ask in (index.status, lambda: Retriever(index).search("pump"), *write):
         with pytest.raises(StorageError, match="closed") as caught:
             ask()
         assert caught.value.hint == "Open the index again."

@@ -265,6 +265,9 @@ class AnswerStream:
         )
 
     def __iter__(self) -> Iterator[str]:
+        if self._answer is not None:  # read before: the model is not asked again
+            yield self._answer.text
+            return
         said: list[str] = []
         for piece in self._pieces():
             if not said:

@@ -17,7 +17,7 @@ from ragvis.errors import BadFile, UsageError
 from ragvis.generator.sampling import Sampling
 from ragvis.index import picture_of
 from ragvis.media import source as media
-from ragvis.retriever import Manner, Query, Ranked, Retriever
+from ragvis.retriever import Manner, Query, Ranked, Retriever, check_k
 from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit, several
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class AskOptions:
     pictures: Pictures = "pixels"
 
     def __post_init__(self) -> None:
+        if self.k is not None:
+            check_k(self.k)
         if self.pictures not in get_args(Pictures):
             known = ", ".join(get_args(Pictures))
             raise UsageError(f"pictures cannot be {self.pictures!r}", f"One of: {known}.")
@@ -225,8 +227,6 @@ def attached_hit(n: int, source: PictureSource, picture: Picture) -> Hit:
 def _room(k: int | None, sampling: Sampling) -> Room:
     if k is None:
         return Room(answer=sampling.max_new_tokens)
-    if k < 1:
-        raise UsageError("k must be at least 1")
     return Room(answer=sampling.max_new_tokens, passages=max(1, k - k // 3), images=k // 3)
 
 

@@ -53,8 +53,16 @@ class Sampling:
             "num_beams": (1, 64),
         }
         for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise UsageError(f"{name} must lie in {low}..{high}")
+            value, kind = getattr(self, name), int if name in _WHOLE else float
+            if (
+                not isinstance(value, int | float)
+                or not low <= value <= high
+                or kind(value) != value
+            ):
+                raise UsageError(f"{name} must lie in {low}..{high}, which {value!r} does not")
+            object.__setattr__(self, name, kind(value))  # transformers refuses a temperature of 1
+        if self.seed is not None and not (isinstance(self.seed, int) and 0 <= self.seed < 2**63):
+            raise UsageError(f"a seed is a whole number from 0, not {self.seed!r}")
 
     def to_generate(self) -> dict[str, Any]:
         """The arguments of transformers' ``generate``."""

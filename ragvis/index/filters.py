@@ -19,6 +19,7 @@ HELP = (
 _ASCII = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _DATE = re.compile(r"(\d{4})(?:-(\d\d?))?(?:-(\d\d?))?")
 _PLACE = "'/' || replace(lower({}), '\\', '/')"  # matched from any of its parts on
+_MOST = 100  # conditions; SQLite takes only so many at once
 
 
 def parse_filter(text: str) -> Where:
@@ -31,6 +32,8 @@ def parse_filter(text: str) -> Where:
         words = list(_words(text))
     except ValueError as error:
         raise UsageError(f"the filter {text!r}: {error}", HELP) from error
+    if len(words) > _MOST:
+        raise UsageError(f"the filter has {len(words)} conditions", f"At most {_MOST} are taken.")
     groups: dict[str, list[Where]] = {}
     for word in words:
         key, colon, value = word.partition(":")

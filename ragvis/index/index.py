@@ -21,7 +21,7 @@ from ragvis.index.ingest import Ingest, OnFile
 from ragvis.index.plan import IndexReport, Plan, plan
 from ragvis.index.status import IndexStatus, size_of
 from ragvis.index.upgrade import FORMAT_1, upgrade
-from ragvis.index.walk import Paths, Walk, absolute, each, is_under
+from ragvis.index.walk import Paths, Walk, absolute, each, is_under, located
 from ragvis.media.fit import Fit
 from ragvis.models import registry
 from ragvis.store.catalog import CATALOG, Catalog
@@ -62,11 +62,10 @@ class Index:
     time; any number may read, each seeing whole commits.
     """
 
-    def __init__(
-        self, catalog: Catalog, encoder: Encoder | None = None, tell: Tell = silent
-    ) -> None:
+    def __init__(self, catalog: Catalog, tell: Tell, shown: str) -> None:
         self._catalog = catalog
-        self._encoder = encoder
+        self._shown = shown  # the folder as it was given
+        self._encoder: Encoder | None = None
         self._tell = tell
         self._view: View | None = None
         self._guard = threading.RLock()
@@ -84,8 +83,9 @@ class Index:
             IndexMissing, IndexMismatch, IndexDamaged: as their names say.
             IndexLocked, StorageError: it is of an older format and cannot be changed now.
         """
-        upgrade(Path(path), tell)
-        return cls(Catalog.open(Path(path)), tell=tell)
+        folder = located(path)
+        upgrade(folder, tell)
+        return cls(Catalog.open(folder), tell, str(path))
 
     @classmethod
     def create(
@@ -107,7 +107,7 @@ class Index:
             IndexMismatch: the index there was made by another encoder.
             ModelUnavailable: the encoder's weights cannot be had.
         """
-        folder = Path(path)
+        folder = located(path)
         if text_encoder is not None:
             clip = encoder or registry.default_names(tell)[0]
             encoder = f"{clip}{encoders.SEPARATOR}{text_encoder}"
@@ -118,7 +118,7 @@ class Index:
             with writer_lock(folder):
                 if not (folder / CATALOG).is_file():  # another process may have been first
                     Catalog.create(folder, _settings(made_by)).close()
-        index = cls.open(folder, tell)
+        index = cls.open(path, tell)
         try:
             # The name alone is taken at its word: the weights are compared when they are used.
             named = index._catalog.meta()["encoder"]
@@ -260,6 +260,8 @@ class Index:
     @contextmanager
     def _writing(self) -> Iterator[Catalog]:
         """A connection of its own for writing, so that this object's searches go on beside it."""
+        with self._guard:
+            self._catalog.meta()  # raises where it is closed or gone
         with writer_lock(self.path), closing(Catalog.open(self.path, write=True)) as writer:
             try:
                 yield writer
@@ -324,7 +326,7 @@ class Index:
         with self._guard, sound(self.path):
             meta = self._catalog.meta()
             generation = int(meta["generation"])
-            return IndexInfo(str(self.path), generation, meta["encoder"], meta["fingerprint"])
+            return IndexInfo(self._shown, generation, meta["encoder"], meta["fingerprint"])
 
     def status(self) -> IndexStatus:
         """Counts, encoder, size, and the files that could not be read."""

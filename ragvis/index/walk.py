@@ -131,6 +131,11 @@ def absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
 
 
+def located(path: str | Path) -> Path:
+    """One path, absolute: the current folder may change while it is used. Raises as ``each``."""
+    return Path(absolute(each(path)[0]))
+
+
 def is_under(path: str, root: str) -> bool:
     """Whether a path is the root or lies below it."""
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)

@@ -63,9 +63,9 @@ class RagvisRetriever:
         hits = self._retriever.search(
             query or None,
             image=image,
-            k=top_k or self.top_k,
+            k=self.top_k if top_k is None else top_k,
             modality=self.modality,
-            filter=filter or self.filter,
+            filter=self.filter if filter is None else filter,
             diversity=self.diversity,
         )
         documents = [

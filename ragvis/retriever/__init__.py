@@ -1,7 +1,7 @@
 """From a question or a picture to the passages and pictures that matter."""
 
 from ragvis.retriever.fusion import merge
-from ragvis.retriever.retriever import Ranked, Retriever
+from ragvis.retriever.retriever import Ranked, Retriever, check_k
 from ragvis.retriever.scoring import Manner, Query
 
-__all__ = ["Manner", "Query", "Ranked", "Retriever", "merge"]
+__all__ = ["Manner", "Query", "Ranked", "Retriever", "check_k", "merge"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     PictureSource = str | Path | bytes | Picture
 
 _CANDIDATES = 64  # of each ranking, at least
+_MOST = 10**9  # hits that may be asked for
 _MORE = 2  # times as many hits are ranked as are wanted: some are joined
 KNOWN_PICTURE = 0.5  # score above which an indexed picture shows what the query's picture shows
 SAME_PICTURE = 0.95  # cosine above which two pictures are one, re-encoded or resized
@@ -102,7 +103,7 @@ class Retriever:
 
     def search_many(
         self,
-        queries: Sequence[str],
+        queries: Iterable[str],
         *,
         k: int = 8,
         modality: Literal["any", "text", "image"] = "any",
@@ -111,6 +112,7 @@ class Retriever:
         """``search`` for many texts, which are encoded in batches; hits of each. Raises as it."""
         if isinstance(queries, str):
             raise UsageError("one query is not many", "Use search(), or give a list.")
+        queries = list(queries)
         _check(k, modality, 0.0)
         where = parse_filter(filter) if filter else None
         asked = self._text_queries(queries)
@@ -238,9 +240,16 @@ class Retriever:
         return self.reranker.reranked(query.text, hits)
 
 
+def check_k(k: int) -> None:
+    """Raises:
+    UsageError: it is no whole number in 1..1,000,000,000.
+    """
+    if not (hasattr(k, "__index__") and 1 <= k <= _MOST):
+        raise UsageError(f"k must be a whole number from 1, not {k!r}")
+
+
 def _check(k: int, modality: str, diversity: float) -> None:
-    if k < 1:
-        raise UsageError("k must be at least 1")
+    check_k(k)
     if modality not in ("any", *MODALITIES):
         raise UsageError(f"unknown modality {modality!r}", "One of: any, text, image.")
     if not 0 <= diversity <= 1:
