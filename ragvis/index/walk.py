@@ -132,8 +132,8 @@ def absolute(path: str) -> str:
 
 
 def located(path: str | Path) -> Path:
-    """One path, absolute: the current folder may change while it is used. Raises as ``each``."""
-    return Path(absolute(each(path)[0]))
+    """One path as it was given, without ``~``. Raises as ``each``."""
+    return Path(each(path)[0]).expanduser()
 
 
 def is_under(path: str, root: str) -> bool:

@@ -48,8 +48,8 @@ class Catalog:
     """Reads and writes ``catalog.db``. One writer at a time; readers see whole commits."""
 
     def __init__(self, folder: Path, db: apsw.Connection) -> None:
-        self.folder = folder
-        self.file = folder / CATALOG
+        self.folder = folder.absolute()  # the current folder may change while it is open
+        self.file = self.folder / CATALOG
         self._db = db
         self._touched: set[int] = set()  # documents whose files changed within this commit
 
