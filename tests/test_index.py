@@ -18,7 +18,14 @@ from PIL import Image
 
 from ragvis import encoder as encoders
 from ragvis.documents import readers
-from ragvis.errors import BadFile, IndexLocked, IndexMismatch, StorageError, UsageError
+from ragvis.errors import (
+    BadFile,
+    IndexLocked,
+    IndexMismatch,
+    IndexMissing,
+    StorageError,
+    UsageError,
+)
 from ragvis.index import Index, derive, ingest, picture_of
 from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.retriever import Retriever
@@ -370,8 +377,44 @@ def test_an_index_that_was_removed_says_so(make_index: Callable[..., Any], folde
     index = make_index()
     index.add(folder)
     shutil.rmtree(index.path)
-    with pytest.raises(StorageError, match="No such file"):
-        index.status()
+    for use in (index.status, lambda: index.add(folder), lambda: Retriever(index).search("pump")):
+        with pytest.raises(IndexMissing, match="no index in"):
+            use()
+    assert not index.path.exists()
+
+
+def test_an_index_made_anew_in_the_same_place_is_followed(
+    make_index: Callable[..., Any], folder: Path
+) -> None:
+    index = make_index()
+    index.add(folder)
+    find = Retriever(index)
+    assert find.search("pump")
+    shutil.rmtree(index.path)
+    (folder / "other.txt").write_text("The lantern hangs in the cellar.")
+    with Index.create(index.path) as anew:
+        anew.add(folder / "other.txt")
+        assert anew.info().generation == index.info().generation
+    assert [hit.path for hit in find.search("lantern")] == [str(folder / "other.txt")]
+    assert index.add(folder).unchanged == 1
+    assert Index.open(index.path).status() == index.status()
+
+
+def test_an_index_made_anew_by_another_encoder_is_searched_by_that_one(
+    make_index: Callable[..., Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = make_index()
+    index.add(folder)
+    assert Retriever(index).search("pump")
+    shutil.rmtree(index.path)
+    other = WordEncoder("e" * 64)
+    monkeypatch.setattr(encoders, "load", lambda name, tell: other)
+    with Index.create(index.path, "other") as anew:
+        anew.add(folder)
+    before = other.texts_encoded
+    assert Retriever(index).search("pump")
+    assert other.texts_encoded > before
+    assert index.info().fingerprint == "e" * 64
 
 
 def test_an_index_stays_where_it_was_opened(

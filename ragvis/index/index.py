@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -14,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragvis import encoder as encoders
-from ragvis.errors import IndexDamaged, IndexMismatch, StorageError, UsageError
+from ragvis.errors import IndexDamaged, IndexMismatch, UsageError
 from ragvis.index.calibration import Calibration
 from ragvis.index.derive import Derivation, Segments, is_in_place
 from ragvis.index.ingest import Ingest, OnFile
+from ragvis.index.make import is_there, lasting, make
 from ragvis.index.plan import IndexReport, Plan, plan
 from ragvis.index.status import IndexStatus, size_of
-from ragvis.index.upgrade import FORMAT_1, upgrade
+from ragvis.index.upgrade import upgrade
 from ragvis.index.walk import Paths, Walk, absolute, each, is_under, located
 from ragvis.media.fit import Fit
 from ragvis.models import registry
@@ -63,7 +63,7 @@ class Index:
     """
 
     def __init__(self, catalog: Catalog, tell: Tell, shown: str) -> None:
-        self._catalog = catalog
+        self._opened = catalog
         self._shown = shown  # the folder as it was given
         self._encoder: Encoder | None = None
         self._tell = tell
@@ -73,7 +73,21 @@ class Index:
     @property
     def path(self) -> Path:
         """The index's folder."""
-        return self._catalog.folder
+        return self._opened.folder
+
+    @property
+    def _catalog(self) -> Catalog:
+        """The folder's catalog; opened anew where another one was put into its place.
+
+        Raises:
+            as ``open``.
+        """
+        if self._opened.is_replaced():
+            upgrade(self.path, self._tell)
+            catalog = Catalog.open(self.path)
+            self._opened.close()
+            self._opened, self._view, self._encoder = catalog, None, None
+        return self._opened
 
     @classmethod
     def open(cls, path: str | Path, tell: Tell = silent) -> Index:
@@ -111,18 +125,12 @@ class Index:
         if text_encoder is not None:
             clip = encoder or registry.default_names(tell)[0]
             encoder = f"{clip}{encoders.SEPARATOR}{text_encoder}"
-        made_by: Encoder | None = None
-        if not (folder / CATALOG).is_file() and not (folder / FORMAT_1).is_file():
-            _check_place(folder)
-            made_by = encoders.load(encoder or registry.default_names(tell)[0], tell)
-            with writer_lock(folder):
-                if not (folder / CATALOG).is_file():  # another process may have been first
-                    Catalog.create(folder, _settings(made_by)).close()
+        made_by = None if is_there(folder) else make(folder, encoder, tell)
         index = cls.open(path, tell)
         try:
             # The name alone is taken at its word: the weights are compared when they are used.
             named = index._catalog.meta()["encoder"]
-            if made_by is None and encoder is not None and _lasting(encoder) != named:
+            if made_by is None and encoder is not None and lasting(encoder) != named:
                 made_by = encoders.load(encoder, tell)
             if made_by is not None:
                 index._check_encoder(made_by)
@@ -133,7 +141,7 @@ class Index:
 
     def close(self) -> None:
         """Give its files back."""
-        self._catalog.close()
+        self._opened.close()
 
     def __enter__(self) -> Index:
         return self
@@ -149,8 +157,9 @@ class Index:
             IndexMismatch: what its name loads today has other weights.
         """
         with self._guard:
+            catalog = self._catalog  # first: another index may have another encoder
             if self._encoder is None:
-                self._check_encoder(encoders.load(self._catalog.meta()["encoder"], self._tell))
+                self._check_encoder(encoders.load(catalog.meta()["encoder"], self._tell))
             assert self._encoder is not None
             return self._encoder
 
@@ -280,7 +289,7 @@ class Index:
                     generation = self._catalog.generation
                     view = self._view
                     if view is None or view.generation != generation:
-                        view = self._opened(generation, generation == moved_on)
+                        view = self._view_of(generation, generation == moved_on)
                     if view is not None:
                         self._view = view
                         yield view
@@ -288,7 +297,7 @@ class Index:
                     # A writer may have dropped the files since; its commit names the new ones.
                     moved_on = generation
 
-    def _opened(self, generation: int, even_if_missing: bool) -> View | None:
+    def _view_of(self, generation: int, even_if_missing: bool) -> View | None:
         rows = {m: self._catalog.segments(m) for m in MODALITIES}
         there = all(is_in_place(self.path, row) for own in rows.values() for row in own)
         if not there and not even_if_missing:
@@ -371,28 +380,5 @@ class Index:
                     return found + FeatureFile(self.path).problems()
 
 
-def _lasting(encoder: str) -> str:
-    """A folder's name from the root, so that the index can be opened from anywhere."""
-    parts = encoder.split(encoders.SEPARATOR)
-    return encoders.SEPARATOR.join(str(Path(p).resolve()) if Path(p).is_dir() else p for p in parts)
-
-
 def _no_such(path: str) -> UsageError:
     return UsageError(f"no such file or folder: {path}", "Check the spelling.")
-
-
-def _settings(encoder: Encoder) -> dict[str, str]:
-    """What a new index remembers of its encoder."""
-    return {
-        "encoder": _lasting(encoder.name),
-        "fingerprint": encoder.fingerprint,
-        "dim": str(encoder.dim),
-        "fit": json.dumps(asdict(encoder.fit)),
-    }
-
-
-def _check_place(folder: Path) -> None:
-    """Say that an index cannot be made there before an encoder is loaded for it."""
-    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise StorageError(f"no index can be made in {folder}", "Choose another folder with -i.")

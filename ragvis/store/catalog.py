@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragvis._files import replace
-from ragvis.errors import IndexDamaged, IndexMismatch, IndexMissing
-from ragvis.store import connection, words
+from ragvis.errors import IndexDamaged, IndexMismatch
+from ragvis.store import connection, item_vectors, words
 from ragvis.store.connection import transaction
 from ragvis.store.rows import (
     EVERY,
@@ -40,17 +40,16 @@ if TYPE_CHECKING:
     Ids = NDArray[np.int64]
 
 CATALOG = "catalog.db"
-_STORED = np.dtype("<f2")
-_CHUNK = 4096  # vectors read from the catalog at a time
 
 
 class Catalog:
     """Reads and writes ``catalog.db``. One writer at a time; readers see whole commits."""
 
-    def __init__(self, folder: Path, db: apsw.Connection) -> None:
+    def __init__(self, folder: Path, db: apsw.Connection, stamp: connection.Stamp = (0, 0)) -> None:
         self.folder = folder.absolute()  # the current folder may change while it is open
         self.file = self.folder / CATALOG
         self._db = db
+        self._stamp = stamp
         self._touched: set[int] = set()  # documents whose files changed within this commit
 
     @classmethod
@@ -90,12 +89,11 @@ class Catalog:
             IndexDamaged: not a catalog, or unreadable.
         """
         file = folder / CATALOG
-        if not file.is_file():
-            raise IndexMissing(f"no index in {folder}", f"Make one: ragvis index PATH -i {folder}")
+        stamp = connection.stamp(file)  # first: what is put in its place from now on is another one
         with told(file):
             connection.require_whole(file)
             opened = connection.open_to_write if write else connection.open_to_read
-            catalog = cls(folder, opened(file))
+            catalog = cls(folder, opened(file), stamp)
         try:
             catalog._check_format()
         except BaseException:
@@ -117,6 +115,15 @@ class Catalog:
                 f"the index in {self.folder} has format {found}; this ragvis reads up to {FORMAT}",
                 "Upgrade ragvis: pip install -U ragvis",
             )
+
+    def is_replaced(self) -> bool:
+        """Whether another catalog lies in its place by now; within a snapshot it does not matter.
+
+        Raises:
+            IndexMissing: none does.
+        """
+        with told(self.file):
+            return not self._db.in_transaction and connection.stamp(self.file) != self._stamp
 
     def close(self) -> None:
         """Give the file back."""
@@ -194,14 +201,13 @@ class Catalog:
         row = (document.content, document.title, problems)
         self._db.execute("INSERT INTO document(content, title, problems) VALUES (?, ?, ?)", row)
         number = self._db.last_insert_rowid()
-        blobs = (v.astype(_STORED).tobytes() for v in vectors)
         self._db.executemany(
             "INSERT INTO item(document_id, modality, ordinal, page, span_start, span_end, bbox,"
             " section, body, title, name, content, near, vector)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)",
             [
                 (number, *place_of(item), item.content, item.near, blob)
-                for item, blob in zip(items, blobs, strict=True)
+                for item, blob in zip(items, item_vectors.packed(vectors), strict=True)
             ],
         )
         return number
@@ -320,33 +326,18 @@ class Catalog:
         self, modality: Modality, first: int = 0, last: int = 2**62
     ) -> Iterator[tuple[Ids, Stored]]:
         """Vectors of the items first..last, in pieces: ids (n,) int64 ascending, (n, dim) fp16."""
-        query = (
-            "SELECT id, vector FROM item WHERE modality = ? AND id BETWEEN ? AND ?"
-            f" ORDER BY id LIMIT {_CHUNK}"
-        )
-        while rows := self._all(query, (modality, first, last)):
-            with sound(self.file):
-                ids = np.array([r[0] for r in rows], np.int64)
-                matrix = np.frombuffer(b"".join(r[1] for r in rows), _STORED)
-                yield ids, matrix.reshape(len(rows), self.dim)
-            first = int(ids[-1]) + 1
+        with told(self.file), sound(self.file):
+            yield from item_vectors.in_pieces(self._db, modality, first, last, self.dim)
 
     def sample(self, modality: Modality, n: int) -> Vectors:
         """At most ``n`` vectors from all over a modality: (m, dim) float32, unit rows."""
-        query = "SELECT {} FROM item WHERE modality = ?"
-        ((low, high),) = self._all(query.format("MIN(id), MAX(id)"), (modality,))
-        near = query.format("id, vector") + " AND id >= ? ORDER BY id LIMIT 1"
-        found: dict[int, bytes] = {}
-        for place in np.linspace(low or 0, high or 0, n):
-            found |= dict(self._all(near, (modality, int(place))))
-        rows = np.frombuffer(b"".join(found.values()), _STORED).reshape(-1, self.dim)
-        return rows.astype(np.float32)
+        with told(self.file), sound(self.file):
+            return item_vectors.sample(self._db, modality, n, self.dim)
 
     def known_vectors(self, contents: Iterable[str]) -> dict[str, Vectors]:
         """Vectors already stored for the same embedded content: key -> (dim,) float32."""
-        query = "SELECT vector FROM item WHERE content = ? LIMIT 1"
-        found = {c: row[0] for c in set(contents) for row in self._all(query, (c,))}
-        return {c: np.frombuffer(v, _STORED).astype(np.float32) for c, v in found.items()}
+        with told(self.file), sound(self.file):
+            return item_vectors.known(self._db, contents)
 
     def segments(self, modality: Modality) -> list[SegmentRow]:
         """The segments of a modality, by the ids they cover."""

@@ -16,7 +16,9 @@ from typing import Any
 import apsw
 import apsw.sqlite_extra
 
-from ragvis.errors import IndexDamaged, MissingExtra
+from ragvis.errors import IndexDamaged, IndexMissing, MissingExtra
+
+Stamp = tuple[int, int]  # device and inode
 
 _SUM = 8  # bytes of checksum at the end of each page
 _RESERVED_AT = 20  # where a SQLite file's header says so
@@ -61,6 +63,19 @@ def open_to_read(file: Path) -> apsw.Connection:
         if _log_waits(file) or os.access(file.parent, os.W_OK):
             raise
         return _readable(uri + "&immutable=1")
+
+
+def stamp(file: Path) -> Stamp:
+    """Which file it is: another one of the same name has another stamp while this one is open.
+
+    Raises:
+        IndexMissing: none is there.
+    """
+    if not file.is_file():
+        folder = file.parent
+        raise IndexMissing(f"no index in {folder}", f"Make one: ragvis index PATH -i {folder}")
+    found = file.stat()
+    return found.st_dev, found.st_ino
 
 
 def remove(file: Path) -> None:
