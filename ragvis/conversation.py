@@ -184,10 +184,10 @@ def render(template: str, messages: Sequence[Mapping[str, Any]], system: str | N
         system: replaces the template's own system text.
 
     Raises:
-        UsageError: an unknown template or role.
+        UsageError: an unknown template or role, or content that is not a text.
     """
     t = find_template(template)
-    turns = [(_role(m), m["content"] or "") for m in messages]
+    turns = [(_role(m), _content(m)) for m in messages]
     opening = [turn for q, a in t.opening for turn in ((True, q), (False, a))]
     text = t.system if system is None else system
     return _WRITERS[t.style](t, text, [*opening, *turns])
@@ -216,9 +216,18 @@ def image_first(text: str) -> str:
 
 
 def _role(message: Mapping[str, Any]) -> bool:
-    if message["role"] not in ("user", "assistant"):
-        raise UsageError(f"unknown role {message['role']!r}", "Use 'user' or 'assistant'.")
-    return bool(message["role"] == "user")
+    role = message.get("role")
+    if role not in ("user", "assistant"):
+        raise UsageError(f"unknown role {role!r}", "Use 'user' or 'assistant'.")
+    return bool(role == "user")
+
+
+def _content(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if content is not None and not isinstance(content, str):
+        hint = f"A picture stands in it as {IMAGE_TOKEN}."
+        raise UsageError(f"a message's content is a text, not {type(content).__name__}", hint)
+    return content or ""
 
 
 Turns = Sequence[tuple[bool, str]]  # (said by the user?, text)

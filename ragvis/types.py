@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from ragvis.errors import UsageError
+
 SCHEMA_VERSION = 1
 # Below this score of its best hit, nothing in an index is relevant to a query. It is low, and was
 # chosen on the tune half of tests/evalset, so that it loses hardly any question that has an answer.
@@ -16,6 +18,7 @@ LEAST_EVIDENCE = 0.03
 ATTACHED = "a"  # what the ids of pictures begin with that came with a question
 
 Modality = Literal["text", "image"]
+_ONE = str | bytes | bytearray | memoryview | os.PathLike  # type: ignore[type-arg]  # isinstance() takes no subscript
 MODALITIES: tuple[Modality, ...] = ("text", "image")
 Placement = Literal["text", "pixels", "caption", "note"]
 Box = tuple[float, float, float, float]
@@ -62,7 +65,7 @@ class Hit:
     bbox: Box | None
     sha256: str
     score: float
-    scores: dict[str, float]
+    scores: dict[str, float] = field(hash=False)
     text: str | None
     file: str
     ordinal: int = 0
@@ -185,8 +188,8 @@ class Answer:
     model: ModelInfo
     index: IndexInfo | None
     prompt: str = ""
-    usage: dict[str, int] = field(default_factory=dict)
-    timing_s: dict[str, float] = field(default_factory=dict)
+    usage: dict[str, int] = field(default_factory=dict, hash=False)
+    timing_s: dict[str, float] = field(default_factory=dict, hash=False)
     support: tuple[Support, ...] | None = None  # of each sentence, where that was asked for
 
     def to_dict(self) -> dict[str, Any]:
@@ -201,16 +204,30 @@ class Answer:
             "ledger": _jsonable(asdict(self.ledger)),
             "model": asdict(self.model),
             "index": asdict(self.index) if self.index else None,
-            "usage": self.usage,
+            "usage": dict(self.usage),
             "support": None if self.support is None else [asdict(s) for s in self.support],
             "timing_s": {k: round(v, 4) for k, v in self.timing_s.items()},
         }
 
 
 def several(given: Any) -> list[Any]:
-    """One thing or several, as a list: a text, a path or bytes are one, not their letters."""
-    is_one = isinstance(given, str | bytes | os.PathLike) or not isinstance(given, Iterable)
+    """One thing or several, as a list: a text, a path, bytes or an open file are one, not their
+    letters or lines."""
+    is_one = isinstance(given, _ONE) or hasattr(given, "read") or not isinstance(given, Iterable)
     return [given] if is_one else list(given)
+
+
+def in_words(given: object, what: str) -> str:
+    """What must be a text.
+
+    Raises:
+        UsageError: it is something else, or blank.
+    """
+    if not isinstance(given, str):
+        raise UsageError(f"the {what} is no text: {type(given).__name__}", "Give it in words.")
+    if not given.strip():
+        raise UsageError(f"the {what} is empty", "Give it in words.")
+    return given
 
 
 def _jsonable(value: dict[str, Any]) -> dict[str, Any]:

@@ -72,10 +72,13 @@ def test_a_loaded_model_is_shared(demo_index: Path, pocket_generator: Any) -> No
     with ragvis.Index.open(demo_index) as index:
         assistant = ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
         assert "Tokyo" in assistant.ask(QUESTIONS[0][0]).text
+        (only,) = assistant.ask_many([QUESTIONS[0][0]])
+        assert "Tokyo" in only.answer.text
         listed, alone = (assistant.ask("What is it?", given) for given in ([FLAG], str(FLAG)))
         assert alone.prompt == listed.prompt and FLAG.name in alone.prompt
         with pytest.raises(UsageError, match="no picture: NoneType"):
-            assistant.ask("What is it?", None)  # type: ignore[arg-type]
+            assistant.ask("What is it?", [None])  # type: ignore[list-item]
+        assert assistant.ask("What is it?", None).prompt == assistant.ask("What is it?").prompt
         with pytest.raises(UsageError, match="no pixels"):
             assistant.ask("What is it?", Image.new("RGB", (0, 4)))
         with pytest.raises(UsageError, match="'both'"):

@@ -225,6 +225,26 @@ def test_pocket_names_what_it_sees_without_numbers(pocket_generator: Any) -> Non
     assert [turn.role for turn in chat.transcript] == ["user", "assistant"] * 2
 
 
+def test_only_what_ended_within_a_conversation_is_part_of_it(pocket_generator: Any) -> None:
+    chat = ragvis.VisionChat(pocket_generator)
+    chat.start(FLAG, "What is shown in the image?")
+    before = chat.transcript
+    for picture, prompt, error in ((FLAG, " ", "is empty"), ("none.png", "What?", "no such")):
+        with pytest.raises(UsageError, match=error):
+            chat.start(picture, prompt)
+        assert chat.transcript == before and chat.hit.name == FLAG.name
+    left, other = chat.reply_stream("What does the picture show?"), chat.reply_stream("And what?")
+    next(left), next(other)
+    list(other)
+    assert len(chat.transcript) == 4
+    assert "".join(left) and len(chat.transcript) == 4  # answered, but to what was said before
+    left = chat.reply_stream("What does the picture show?")
+    next(left)
+    chat.start(DEMO / "images" / "farm-cat.jpg", "What is shown in the image?")
+    begun = chat.transcript
+    assert "".join(left) and chat.transcript == begun
+
+
 @pytest.mark.parametrize(
     ("written", "is_one"),
     [

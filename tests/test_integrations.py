@@ -63,6 +63,8 @@ def test_langchain_documents_and_a_chain(
     from langchain_core.prompts import PromptTemplate
     from langchain_core.runnables import RunnableLambda
 
+    with pytest.raises(ValueError, match="Extra inputs"):
+        ours_in_langchain.RagvisRetriever.from_index(demo_index, modalities="text")
     ours = ours_in_langchain.RagvisRetriever.from_index(demo_index, k=3, modality="text")
     documents = ours.invoke(QUESTION)
     hits = finder.search(QUESTION, k=3, modality="text")

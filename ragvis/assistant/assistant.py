@@ -53,6 +53,9 @@ class Assistant:
         engine: str | None = None,
         tell: Tell = silent,
     ) -> None:
+        if not hasattr(retriever, "rank"):
+            given, way = type(retriever).__name__, "Assistant(Retriever(Index.open(folder)))."
+            raise UsageError(f"{given} is no retriever", way)
         self.retriever = retriever
         options = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
         self._model = LazyModel.of(model, tell, **options)
@@ -121,14 +124,14 @@ class Assistant:
 
     def ask_many(
         self,
-        questions: Iterable[tuple[str, PictureSources]],
+        questions: Iterable[str | tuple[str, PictureSources]],
         *,
         k: int | None = None,
         sampling: Sampling | None = None,
         verify: bool = False,
         pictures: Pictures = "pixels",
     ) -> Iterator[AnswerStream]:
-        """Ask many questions, each with its pictures; several go through the model together.
+        """Ask many questions, each alone or with pictures; several go through the model together.
 
         What is yielded has been read to its end, in the order of the questions. The other
         arguments, and the errors, are those of ``ask``; an error comes when all questions before
@@ -147,11 +150,12 @@ class Assistant:
                 raise trouble
 
     def _begun(
-        self, questions: Sequence[tuple[str, PictureSources]], options: AskOptions
+        self, questions: Sequence[str | tuple[str, PictureSources]], options: AskOptions
     ) -> tuple[list[AnswerStream], RagvisError | None]:
         """Questions up to their prompts, until one cannot be asked."""
         begun: list[AnswerStream] = []
-        for question, images in questions:
+        for asked in questions:
+            question, images = (asked, ()) if isinstance(asked, str) else asked
             try:
                 begun.append(AnswerStream(self, question, images, options, History()))
             except RagvisError as error:

@@ -18,14 +18,14 @@ from ragvis.generator.sampling import Sampling
 from ragvis.index import picture_of
 from ragvis.media import source as media
 from ragvis.retriever import Manner, Query, Ranked, Retriever, check_k
-from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit, several
+from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit, in_words, several
 
 if TYPE_CHECKING:
     from ragvis.generator.choice import Generator
     from ragvis.media.images import Picture
 
     PictureSource = str | Path | bytes | Picture
-    PictureSources = PictureSource | Sequence[PictureSource]  # one, or several
+    PictureSources = PictureSource | Sequence[PictureSource] | None  # one, several, none
 
 Pictures = Literal["pixels", "each"]  # how several of them are shown
 
@@ -74,13 +74,12 @@ class Prepared:
         options: AskOptions,
         history: History,
     ) -> None:
-        if not question.strip():
-            raise UsageError("the question is empty")
+        in_words(question, "question")
         self.timing: dict[str, float] = {}  # seconds by step
         self.usage: dict[str, int] = {}  # tokens of the notes, where any were taken
         self._retriever, self._generator, self._options = retriever, generator, options
         self._pictures: dict[str, Picture] = dict(history.pictures)
-        given = several(images)
+        given = [] if images is None else several(images)
         brought = [media.load_picture(source) for source in given]
         self.query = self._standalone(question, history)
         again = [] if brought else history.attachments(question)

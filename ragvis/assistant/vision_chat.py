@@ -15,7 +15,7 @@ from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
 from ragvis.prompts import NOT_FOUND, NOT_SEEN, SAY_WHAT_IS_SEEN, is_refusal
-from ragvis.types import Hit, Tell, silent
+from ragvis.types import Hit, Tell, in_words, silent
 
 if TYPE_CHECKING:
     from ragvis.generator.choice import Generator
@@ -131,6 +131,7 @@ class VisionChat:
         sampling: Sampling | None = None,
     ) -> Iterator[str]:
         """``start``, piece by piece."""
+        in_words(prompt, "message")
         self._open(picture)
         self._turns = []
         return self._say(prompt, sampling)
@@ -156,7 +157,8 @@ class VisionChat:
         self._pictures = [(attached_hit(0, source, picture), picture)]
 
     def reply(self, prompt: str, sampling: Sampling | None = None) -> str:
-        """Go on with the conversation.
+        """Go on with the conversation. A reply is part of it once it has ended, and only where
+        the conversation has not gone on or begun anew meanwhile.
 
         Raises:
             UsageError: there is none yet, or the prompt is empty.
@@ -166,14 +168,13 @@ class VisionChat:
 
     def reply_stream(self, prompt: str, sampling: Sampling | None = None) -> Iterator[str]:
         """``reply``, piece by piece."""
+        in_words(prompt, "message")
         return self._say(prompt, sampling)
 
     def _say(self, prompt: str, sampling: Sampling | None) -> Iterator[str]:
-        if not prompt.strip():
-            raise UsageError("the message is empty")
-        sampling, picture = sampling or self.sampling, self.picture
+        sampling, picture, before = sampling or self.sampling, self.picture, self._turns
         self.drawn = sampling
-        turns = [*self._turns, Turn("user", prompt)]
+        turns = [*before, Turn("user", prompt)]
         grounded = self.refuse and not self.generator.spec.refuses_bare
         text = self._grounded(prompt, sampling) if grounded else self._plain(turns, sampling)
         said: list[str] = []
@@ -184,7 +185,8 @@ class VisionChat:
             said.append(piece)
             yield piece
         # A conversation holds whole turns only: one that was broken off is as if never asked.
-        self._turns = [*turns, Turn("assistant", "".join(said).strip())]
+        if self._turns is before:
+            self._turns = [*turns, Turn("assistant", "".join(said).strip())]
 
     def _grounded(self, question: str, sampling: Sampling) -> str:
         """The question of the picture as the only source."""

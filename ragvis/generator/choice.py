@@ -108,11 +108,14 @@ class LazyModel:
         """By its name or folder and the other fields of ``ModelChoice``, or as it was loaded.
 
         Raises:
-            UsageError: options for a model that is loaded already.
+            UsageError: no model, or options for one that is loaded already.
         """
         if model is None or isinstance(model, str | Path):
             named = None if model is None else str(model)
             return cls(ModelChoice(named, **options), tell)
+        if not hasattr(model, "write_many"):
+            hint = "Give a name, a folder, or what ragvis.generator.load gave."
+            raise UsageError(f"{type(model).__name__} is no model", hint)
         if any(value is not None for value in options.values()):
             raise UsageError("a loaded model is as it is", "Give the options when it is loaded.")
         return cls(ModelChoice(model.info.name), tell, model)

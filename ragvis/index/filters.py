@@ -8,6 +8,7 @@ import string
 from collections.abc import Callable
 from datetime import datetime
 
+from ragvis.documents.model import storable
 from ragvis.documents.reader import suffixes_of
 from ragvis.errors import UsageError
 from ragvis.store.rows import Where
@@ -29,7 +30,7 @@ def parse_filter(text: str) -> Where:
         UsageError: a condition that is none.
     """
     try:
-        words = list(_words(text))
+        words = list(_words(storable(text)))
     except ValueError as error:
         raise UsageError(f"the filter {text!r}: {error}", HELP) from error
     if len(words) > _MOST:

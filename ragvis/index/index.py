@@ -105,7 +105,7 @@ class Index:
     def create(
         cls,
         path: str | Path,
-        encoder: str | None = None,
+        encoder: str | Path | None = None,
         tell: Tell = silent,
         *,
         text_encoder: str | None = None,
@@ -114,14 +114,14 @@ class Index:
 
         Args:
             path: its folder.
-            encoder: a name for ``ragvis.encoder.load``; None takes the machine's default.
+            encoder: a name or folder for ``ragvis.encoder.load``; None takes the machine's default.
             text_encoder: a sentence-transformers model (id or folder) for texts beside it.
 
         Raises:
             IndexMismatch: the index there was made by another encoder.
             ModelUnavailable: the encoder's weights cannot be had.
         """
-        folder = located(path)
+        folder, encoder = located(path), None if encoder is None else str(encoder)
         if text_encoder is not None:
             clip = encoder or registry.default_names(tell)[0]
             encoder = f"{clip}{encoders.SEPARATOR}{text_encoder}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ragvis.documents import SUFFIXES
+from ragvis.documents.model import storable
 from ragvis.errors import UsageError
 from ragvis.types import several
 
@@ -132,8 +133,15 @@ def absolute(path: str) -> str:
 
 
 def located(path: str | Path) -> Path:
-    """One path as it was given, without ``~``. Raises as ``each``."""
-    return Path(each(path)[0]).expanduser()
+    """An index's folder as it was given, without ``~``.
+
+    Raises:
+        UsageError: it is empty, or its name is not valid Unicode, as SQLite wants it.
+    """
+    (given,) = each(path)
+    if given != storable(given):
+        raise UsageError(f"the folder {given!r} has no valid name", "Rename it, or choose another.")
+    return Path(given).expanduser()
 
 
 def is_under(path: str, root: str) -> bool:

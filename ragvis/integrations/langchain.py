@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ragvis._lazy import require
 from ragvis.index import Index
@@ -28,6 +28,7 @@ class RagvisRetriever(_Base):  # type: ignore[misc]
         diversity: 0..1, as there.
     """
 
+    model_config: ClassVar = {"extra": "forbid"}  # a misspelt option would do nothing
     retriever: Retriever
     k: int = 8
     modality: ModalityChoice = "any"

@@ -25,7 +25,7 @@ def load_picture(source: str | Path | bytes | Picture) -> Picture:
         if isinstance(source, Picture):
             if 0 in source.size:
                 raise BadFile("it has no pixels")
-            return images.upright_rgb(source)
+            return images.rendered(lambda: source)
         return images.open_picture(_bytes_or_file(source))
     except BadFile as error:
         hint = "Give a jpeg, png, webp, gif, bmp or tiff."
@@ -36,7 +36,7 @@ def _bytes_or_file(source: object) -> bytes | Path:
     if isinstance(source, bytes):
         return source
     if not isinstance(source, str | os.PathLike):
-        hint = "Give a path, a URL, bytes, or a PIL image."
+        hint = "Give a path, a URL, bytes (of an open file, what it read()s), or a PIL image."
         raise UsageError(f"no picture: {type(source).__name__}", hint)
     if isinstance(source, str) and is_url(source):
         return fetch.fetch(source)

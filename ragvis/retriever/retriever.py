@@ -18,7 +18,7 @@ from ragvis.retriever.folding import fold, join
 from ragvis.retriever.fusion import merge
 from ragvis.retriever.scoring import Query, Scored, Search, diverse
 from ragvis.store.rows import EVERY, ItemRow, Where
-from ragvis.types import MODALITIES, Hit, several
+from ragvis.types import MODALITIES, Hit, in_words, several
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,6 +58,9 @@ class Retriever:
     """
 
     def __init__(self, index: Index, reranker: Reranker | None = None) -> None:
+        if not hasattr(index, "reading"):
+            given = type(index).__name__
+            raise UsageError(f"{given} is no open index", "Retriever(Index.open(folder)).")
         self.index = index
         self.reranker = reranker
 
@@ -125,7 +128,7 @@ class Retriever:
         One picture that an indexed one shows too has a name by that, and passages are looked for
         by the name as well: CLIP alone hardly gets from a picture to a text.
         """
-        text = storable(text.strip()) if text else None
+        text = storable(in_words(text, "query").strip()) if str(text or "").strip() else None
         if not text and not pictures:
             raise UsageError("nothing to search for", "Give a text, a picture, or both.")
         vectors: dict[QueryKind, Vectors] = {}
@@ -158,9 +161,7 @@ class Retriever:
         return replace(query, known=known, by_name=Query(text, vectors))
 
     def _text_queries(self, texts: Sequence[str]) -> list[Query]:
-        if not all(text.strip() for text in texts):
-            raise UsageError("nothing to search for", "Give a text, a picture, or both.")
-        fitting = [self._fitting(text) for text in texts]
+        fitting = [self._fitting(in_words(text, "query")) for text in texts]
         rows = self.index.encoder.encode_queries(fitting) if texts else ()
         return [Query(t.strip(), {"text": row}) for t, row in zip(texts, rows, strict=True)]
 
@@ -178,6 +179,7 @@ class Retriever:
         Raises:
             UsageError: there is no such item.
         """
+        in_words(item, "item's id")
         number = int(item[1:]) if item[1:].isdecimal() and len(item) < 20 else -1
         with self.index.reading() as view:
             row = self.index.items([number]).get(number)

@@ -20,6 +20,7 @@ _REFUSED = {
     apsw.SQLITE_IOERR,
     apsw.SQLITE_PERM,
 }
+_TOO_MUCH = {apsw.SQLITE_NOMEM, apsw.SQLITE_TOOBIG}
 
 
 @contextmanager
@@ -59,4 +60,6 @@ def _of_sqlite(file: Path, error: apsw.Error) -> RagvisError:
         return IndexLocked(f"{file}: {error}", "Wait until the other process has finished.")
     if result in _REFUSED:
         return StorageError(f"{file}: {error}", _DISK)
+    if result in _TOO_MUCH:
+        return StorageError(f"{file}: {error}", "Free some memory, or leave out the largest files.")
     return IndexDamaged(f"{file}: {error}", _DAMAGED)
