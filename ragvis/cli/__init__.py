@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from collections.abc import Sequence
@@ -15,10 +16,9 @@ _RARELY = (50_000, 20, 100)
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code."""
     gc.set_threshold(*_RARELY)
+    atexit.register(gc.freeze)  # the last search takes another second, in a process that is over
     try:
         from ragvis.cli.main import run
     except KeyboardInterrupt:  # while Python was still starting
         sys.exit(130)
-    code = run(arguments)
-    gc.freeze()  # and another second at the end, in a process that is over
-    sys.exit(code)
+    sys.exit(run(arguments))
