@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,46 @@ def test_a_stream_that_is_left_in_the_middle(tmp_path: Path, quantize: str) -> N
     assert model.usage.completion_tokens
     del left
     assert "".join(model.stream(prompt, [], SHORT)) == whole
+
+
+def test_a_seed_holds_beside_another_answer(tmp_path: Path) -> None:
+    FAMILIES["llava_1_5"](tmp_path / "model")
+    model = generator.load(str(tmp_path / "model"), print, quantize="8bit")
+    prompt, drawn = (
+        "USER: What is it? ASSISTANT:",
+        Sampling(max_new_tokens=8, temperature=1, seed=3),
+    )
+    alone = "".join(model.stream(prompt, [], drawn))
+    assert alone != "".join(model.stream(prompt, [], SHORT))
+    words = [model.stream(prompt, [], drawn) for _ in range(2)]
+    pairs = list(zip_longest(*words, fillvalue=""))
+    assert ["".join(one) for one in zip(*pairs, strict=True)] == [alone, alone]
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+def test_each_answer_has_its_own_count(tmp_path: Path, beams: int) -> None:
+    FAMILIES["llava_1_5"](tmp_path / "model")
+    model = generator.load(str(tmp_path / "model"), print, quantize="none")
+    sampling = Sampling(max_new_tokens=4, num_beams=beams)
+    short, long = "USER: What? ASSISTANT:", "USER: What is it that is shown there? ASSISTANT:"
+    counts = []
+    for prompt in (short, long):
+        list(model.stream(prompt, [], sampling))
+        counts.append(model.usage.prompt_tokens)
+    first, second = model.stream(short, [], sampling), model.stream(long, [], sampling)
+    next(first), list(second)
+    list(first)
+    assert model.usage.prompt_tokens == counts[0] < counts[1]
+
+
+def test_threads_share_a_model_in_whole_weights(tmp_path: Path) -> None:
+    FAMILIES["llava_1_5"](tmp_path / "model")
+    model = generator.load(str(tmp_path / "model"), print, quantize="none")
+    prompts = [f"USER: What is {word}? ASSISTANT:" for word in ("red", "that", "a pump", "he")]
+    alone = ["".join(model.stream(prompt, [], SHORT)) for prompt in prompts]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda p: "".join(model.stream(p, [], SHORT)), 3 * prompts))
+    assert together == 3 * alone
 
 
 def test_nothing_goes_on_from_half_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

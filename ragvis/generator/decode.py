@@ -201,7 +201,8 @@ class _Step:
                 self._rewind(start)
         torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # An encoder, or another answer's pictures, may be on the GPU meanwhile in another thread
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._run()
 
     def _rewind(self, position: int) -> None:
@@ -218,19 +219,22 @@ class _Pick:
         self._banned = banned
         self._ids = prompt  # (1, n), grown as tokens are written
         self._processors = LogitsProcessorList(_processors(sampling))
+        self._chance: torch.Generator | None = None  # torch's own, which all share
         if sampling.seed is not None:
-            torch.manual_seed(sampling.seed)
+            self._chance = torch.Generator(prompt.device).manual_seed(sampling.seed)
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """One id of ``logits`` (vocabulary,)."""
         scores = logits[None].float()
         scores[:, self._banned] = -torch.inf
         scores = self._processors(self._ids, scores)
-        drawn = torch.multinomial(scores.softmax(-1), 1)[0] if self._draw else None
-        token = scores.argmax(-1) if drawn is None else drawn
+        token = self._drawn(scores.softmax(-1)) if self._draw else scores.argmax(-1)
         if self._processors:
             self._ids = torch.cat([self._ids, token.view(1, 1)], dim=1)
         return token
+
+    def _drawn(self, odds: torch.Tensor) -> torch.Tensor:
+        return torch.multinomial(odds, 1, generator=self._chance)[0]
 
 
 def _processors(sampling: Sampling) -> Iterator[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,6 @@ class Judge:
             hint = "Leave out --verify or --rerank, or choose a model that runs here."
             raise UsageError(f"{generator.info.name} does not tell its odds", hint)
         self._generator = generator
-        self._one_at_a_time = threading.Lock()  # a tokenizer keeps its padding as state
 
     def first_words(self, prompts: Sequence[Prompt], words: Sequence[str]) -> NDArray[np.float32]:
         """How likely each answer begins with each word's first token: (n, words) float32.
@@ -48,10 +46,6 @@ class Judge:
         Raises:
             ModelError: the GPU ran out of memory, or pictures and prompt do not fit together.
         """
-        with self._one_at_a_time:
-            return self._first_words(prompts, words)
-
-    def _first_words(self, prompts: Sequence[Prompt], words: Sequence[str]) -> NDArray[np.float32]:
         wanted = [self._generator.first_token(word) for word in words]
         out = np.zeros((len(prompts), len(words)), np.float32)
         inputs = [self._generator.inputs(text, pictures) for text, pictures in prompts]

@@ -140,7 +140,10 @@ class LlavaGenerator(Counting):
         self.usage = Usage(prompt_tokens=int(inputs["input_ids"].shape[1]))
         if sampling.num_beams > 1:
             with failing():
-                yield self._whole(inputs, sampling)
+                text = self._whole(inputs, sampling)
+            usage = self.usage
+            yield text
+            self.usage = usage
             return
         pieces = self._threaded if self._decoder is None else self._stepwise
         stop = StopText(conversation.find_template(self.family.template).stop)
@@ -149,7 +152,9 @@ class LlavaGenerator(Counting):
                 yield from stop.feed(piece)
                 if stop.found:
                     break
+        usage = self.usage  # whatever else this thread reads before the last piece
         yield from stop.finish()
+        self.usage = usage
 
     def _stepwise(self, inputs: Any, sampling: Sampling) -> Generator[str]:
         """Our own decode loop, in the reader's thread."""
