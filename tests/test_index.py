@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -406,6 +407,7 @@ def test_an_index_made_anew_by_another_encoder_is_searched_by_that_one(
     index = make_index()
     index.add(folder)
     assert Retriever(index).search("pump")
+    asked = Retriever(index).query("pump")
     shutil.rmtree(index.path)
     other = WordEncoder("e" * 64)
     monkeypatch.setattr(encoders, "load", lambda name, tell: other)
@@ -415,6 +417,21 @@ def test_an_index_made_anew_by_another_encoder_is_searched_by_that_one(
     assert Retriever(index).search("pump")
     assert other.texts_encoded > before
     assert index.info().fingerprint == "e" * 64
+    with pytest.raises(IndexMismatch, match="made anew"):
+        Retriever(index).rank(asked, 3)
+
+
+def test_closing_waits_for_who_is_reading(make_index: Callable[..., Any], folder: Path) -> None:
+    index = make_index()
+    index.add(folder)
+    with index.reading():
+        closing = threading.Thread(target=index.close)
+        closing.start()
+        assert index.items([1])
+        assert closing.is_alive()
+    closing.join()
+    with pytest.raises(StorageError, match="closed"):
+        index.status()
 
 
 def test_an_index_stays_where_it_was_opened(

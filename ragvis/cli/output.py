@@ -104,12 +104,21 @@ def write_page(file: Path, html: str) -> None:
         raise UsageError(f"{file}: {error.strerror}", "Choose another file for --html.") from error
 
 
+class _Folder(click.Path):
+    """A folder; an empty name, as an unset variable gives, is not the current one."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "":
+            self.fail("a path is empty; the current folder is '.'", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """``-i DIR``, the same for every command."""
     return click.option(
         "-i",
         "--index",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=_Folder(path_type=Path, file_okay=False),
         default=config.DEFAULT_INDEX,
         envvar="RAGVIS_INDEX",
         show_default=True,
@@ -122,7 +131,7 @@ def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _settings_beside(context: click.Context, _: click.Parameter, index: Path) -> Path:
     """The index is known first: ``ragvis.toml`` beside it has a say in the other options."""
-    index = index.expanduser()
+    index = Path(os.path.expanduser(index))  # an unknown ~user stays as it is
     context.default_map = {**(context.default_map or {}), **config.settings_beside(index)}
     return index
 

@@ -54,11 +54,12 @@ class Segments:
         self._dim = catalog.dim
         self._dead = catalog.dead(modality)
 
-    def open(self, rows: Sequence[SegmentRow]) -> VectorIndex:
-        """Everything up to now: the segments, and what is in none of them yet."""
+    def open(self, rows: Sequence[SegmentRow], for_readers: bool = False) -> VectorIndex:
+        """Everything up to now: the segments, and what is in none of them yet. Only for readers
+        a GPU is worth it: a writer asks once, of what it is about to change again."""
         parts = [self.load(row) for row in rows]
         parts.append(self._gathered(rows[-1].last + 1 if rows else 0, 2**62))
-        searched = [on_gpu(part, self._tell) for part in parts]
+        searched = [on_gpu(part, self._tell) if for_readers else part for part in parts]
         return VectorIndex(searched, lambda i, damage: self._mended(rows[i], damage))
 
     def load(self, row: SegmentRow) -> Flat | Inverted:

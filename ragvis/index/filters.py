@@ -31,7 +31,7 @@ def parse_filter(text: str) -> Where:
     """
     try:
         words = list(_words(storable(text)))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UsageError(f"the filter {text!r}: {error}", HELP) from error
     if len(words) > _MOST:
         raise UsageError(f"the filter has {len(words)} conditions", f"At most {_MOST} are taken.")

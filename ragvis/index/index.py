@@ -51,6 +51,7 @@ class View:
     """One committed generation, ready to be searched."""
 
     generation: int
+    fingerprint: str  # of the encoder
     vectors: dict[Modality, VectorIndex]
     calibration: Calibration
 
@@ -86,7 +87,10 @@ class Index:
             upgrade(self.path, self._tell)
             catalog = Catalog.open(self.path)
             self._opened.close()
-            self._opened, self._view, self._encoder = catalog, None, None
+            self._opened, self._view = catalog, None
+            known = self._encoder
+            if known is not None and known.fingerprint != catalog.meta()["fingerprint"]:
+                self._encoder = None
         return self._opened
 
     @classmethod
@@ -140,8 +144,9 @@ class Index:
         return index
 
     def close(self) -> None:
-        """Give its files back."""
-        self._opened.close()
+        """Give its files back, after what other threads are reading from them."""
+        with self._guard:
+            self._opened.close()
 
     def __enter__(self) -> Index:
         return self
@@ -206,7 +211,7 @@ class Index:
         Raises:
             UsageError: a path that is not there.
         """
-        walk = Walk.of(paths, Path(path))
+        walk = Walk.of(paths, located(path))
         if walk.missing:
             raise _no_such(walk.missing[0])
         return plan(walk, {}).preview({})
@@ -303,10 +308,12 @@ class Index:
         if not there and not even_if_missing:
             return None
         with sound(self.path):
-            measured = self._catalog.meta().get("calibration")
+            meta = self._catalog.meta()
+            measured, fingerprint = meta.get("calibration"), meta["fingerprint"]
             calibration = Calibration.parse(measured) if measured else Calibration()
-        vectors = {m: Segments(self._catalog, m, self._tell).open(rows[m]) for m in MODALITIES}
-        return View(generation, vectors, calibration)
+        of = {m: Segments(self._catalog, m, self._tell) for m in MODALITIES}
+        vectors = {m: of[m].open(rows[m], for_readers=True) for m in MODALITIES}
+        return View(generation, fingerprint, vectors, calibration)
 
     def items(self, ids: Iterable[int], where: Where = EVERY) -> dict[int, ItemRow]:
         """Items with their files, those of a condition first, by id."""

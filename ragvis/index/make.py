@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def is_there(folder: Path) -> bool:
     """Whether a folder has an index, of whatever format."""
-    return (folder / CATALOG).is_file() or (folder / FORMAT_1).is_file()
+    return any(os.path.isfile(folder / name) for name in (CATALOG, FORMAT_1))
 
 
 def make(folder: Path, name: str | None, tell: Tell) -> Encoder:
@@ -58,6 +58,6 @@ def _settings(encoder: Encoder) -> dict[str, str]:
 
 def _check_place(folder: Path) -> None:
     """Say that an index cannot be made there before an encoder is loaded for it."""
-    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    there = next(p for p in (folder, *folder.absolute().parents) if os.path.exists(p))
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise StorageError(f"no index can be made in {folder}", "Choose another folder with -i.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,9 +43,9 @@ def upgrade(folder: Path, tell: Tell) -> None:
         StorageError: the folder is read-only, or the disk full.
         IndexDamaged: the old catalog cannot be read.
     """
-    if (folder / CATALOG).is_file():
+    if os.path.isfile(folder / CATALOG):  # unlike Path.is_file it raises nothing
         _upgrade_2(folder, tell)
-    elif (folder / FORMAT_1).is_file():
+    elif os.path.isfile(folder / FORMAT_1):
         _upgrade_1(folder, tell)
 
 

@@ -119,9 +119,12 @@ def each(paths: Paths) -> list[str]:
     """The paths as they were given.
 
     Raises:
-        UsageError: an empty one, which would stand for the current folder.
+        UsageError: an empty one, which would stand for the current folder; or no path.
     """
-    given = [os.fspath(path) for path in several(paths)]
+    given = several(paths)
+    for other in (one for one in given if not isinstance(one, str | os.PathLike)):
+        raise UsageError(f"no path: {type(other).__name__}", "Give a text or a pathlib.Path.")
+    given = [os.fspath(path) for path in given]
     if "" in given:
         raise UsageError("a path is empty", "The current folder is '.'.")
     return given
@@ -136,12 +139,14 @@ def located(path: str | Path) -> Path:
     """An index's folder as it was given, without ``~``.
 
     Raises:
-        UsageError: it is empty, or its name is not valid Unicode, as SQLite wants it.
+        UsageError: it is empty, several, or its name is not valid Unicode, as SQLite wants it.
     """
-    (given,) = each(path)
-    if given != storable(given):
-        raise UsageError(f"the folder {given!r} has no valid name", "Rename it, or choose another.")
-    return Path(given).expanduser()
+    given = each(path)
+    if len(given) != 1:
+        raise UsageError(f"an index is in one folder, not in {len(given)}", "Give one path.")
+    if given[0] != storable(given[0]):
+        raise UsageError(f"the folder {given[0]!r} has no valid name", "Rename it.")
+    return Path(os.path.expanduser(given[0]))
 
 
 def is_under(path: str, root: str) -> bool:

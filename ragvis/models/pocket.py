@@ -32,6 +32,7 @@ from ragvis.types import Tell
 
 WEIGHTS = Path(__file__).parent / "weights"
 _LAYOUT = 2  # raise it when what `ensure` writes changes
+_NAME = "[0-9a-f]" * 16  # of a version's folder
 _MONTH = 30 * 86_400  # seconds
 _GET = "ragvis models get pocket"
 
@@ -106,9 +107,9 @@ def _ensure(root: Path, tell: Tell) -> Pocket:
 
 def _forget_older(root: Path) -> None:
     """Other versions' folders, a GB each, that nobody has used for a month."""
-    for left in root.parent.glob("*.old"):  # by a process that was killed
+    for left in root.parent.glob(_NAME + ".old"):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
-    for other in root.parent.glob("[0-9a-f]" * 16):
+    for other in root.parent.glob(_NAME):
         with contextlib.suppress(OSError):  # another process was first, or holds it open
             if other != root and time.time() - other.stat().st_mtime > _MONTH:
                 # Renamed first: who comes meanwhile finds all of it or nothing

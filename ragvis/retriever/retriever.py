@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ragvis.documents.model import storable
-from ragvis.errors import UsageError
+from ragvis.errors import IndexMismatch, UsageError
 from ragvis.index import Index, QueryKind
 from ragvis.index.filters import parse_filter
 from ragvis.retriever.folding import fold, join
@@ -131,20 +131,21 @@ class Retriever:
         text = storable(in_words(text, "query").strip()) if str(text or "").strip() else None
         if not text and not pictures:
             raise UsageError("nothing to search for", "Give a text, a picture, or both.")
+        encoder = self.index.encoder
         vectors: dict[QueryKind, Vectors] = {}
         if text:
             vectors |= self._text_queries([text])[0].vectors
         if pictures:
             from ragvis.media.source import load_picture
 
-            rows = self.index.encoder.encode_pictures([load_picture(p) for p in pictures])
+            rows = encoder.encode_pictures([load_picture(p) for p in pictures])
             mean = rows.mean(axis=0)
             vectors["image"] = mean / max(float(np.linalg.norm(mean)), 1e-12)
-        query = Query(text, vectors)
+        query = Query(text, vectors, encoder=encoder.fingerprint)
         return self._with_name(query) if len(pictures) == 1 else query
 
     def _with_name(self, query: Query) -> Query:
-        photo = Query(None, {"image": query.vectors["image"]})
+        photo = replace(query, text=None, vectors={"image": query.vectors["image"]})
         with self.index.reading() as view:
             best = self._found(Search(self.index, view, "image"), [photo], 1, 0.0)[0]
         if not best or not _is_known(best[0]):
@@ -158,12 +159,18 @@ class Retriever:
         named = self._text_queries([text])[0]
         # Its vector stays where the picture is all that was given.
         vectors = named.vectors if query.text else {**named.vectors, **query.vectors}
-        return replace(query, known=known, by_name=Query(text, vectors))
+        return replace(query, known=known, by_name=replace(named, vectors=vectors))
 
     def _text_queries(self, texts: Sequence[str]) -> list[Query]:
         fitting = [self._fitting(in_words(text, "query")) for text in texts]
-        rows = self.index.encoder.encode_queries(fitting) if texts else ()
-        return [Query(t.strip(), {"text": row}) for t, row in zip(texts, rows, strict=True)]
+        if not texts:
+            return []
+        encoder = self.index.encoder
+        rows, known = encoder.encode_queries(fitting), encoder.fingerprint
+        return [
+            Query(t.strip(), {"text": row}, encoder=known)
+            for t, row in zip(texts, rows, strict=True)
+        ]
 
     def _fitting(self, text: str) -> str:
         """A query longer than the encoder reads keeps its end, where questions are asked."""
@@ -186,7 +193,7 @@ class Retriever:
             if row is None or item[0] != row.modality[0]:
                 raise UsageError(f"no item {item!r} in the index", "Take an id from search --json.")
             vector = view.vectors[row.modality].rows(np.array([number]))[0]
-        return Query(None, {row.modality: vector}, number)
+        return Query(None, {row.modality: vector}, number, encoder=view.fingerprint)
 
     def rank(
         self,
@@ -227,6 +234,9 @@ class Retriever:
     def _found(
         self, search: Search, queries: Sequence[Query], k: int, diversity: float
     ) -> list[list[Hit]]:
+        if any(query.encoder not in ("", search.view.fingerprint) for query in queries):
+            # Between the encoding and now
+            raise IndexMismatch("the index was made anew by another encoder", "Ask again.")
         wanted = max(_CANDIDATES, 4 * k)
         hits = []
         for query, near in zip(queries, search.nearest(queries, wanted), strict=True):

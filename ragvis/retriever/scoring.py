@@ -32,6 +32,7 @@ class Query:
         like: id of the item whose neighbours are wanted; it is not found itself.
         known: the indexed picture that the query's picture seems to show again.
         by_name: what passages are asked for instead, once the picture has a name.
+        encoder: fingerprint of what encoded it; "" where that is not known.
     """
 
     text: str | None
@@ -39,6 +40,7 @@ class Query:
     like: int | None = None
     known: Hit | None = None
     by_name: Query | None = None
+    encoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,9 @@ CATALOG = "catalog.db"
 class Catalog:
     """Reads and writes ``catalog.db``. One writer at a time; readers see whole commits."""
 
-    def __init__(self, folder: Path, db: apsw.Connection, stamp: connection.Stamp = (0, 0)) -> None:
+    def __init__(
+        self, folder: Path, db: apsw.Connection, stamp: connection.Stamp | None = None
+    ) -> None:
         self.folder = folder.absolute()  # the current folder may change while it is open
         self.file = self.folder / CATALOG
         self._db = db
@@ -89,8 +91,9 @@ class Catalog:
             IndexDamaged: not a catalog, or unreadable.
         """
         file = folder / CATALOG
-        stamp = connection.stamp(file)  # first: what is put in its place from now on is another one
         with told(file):
+            # First: what is put in its place from now on is another one
+            stamp = connection.stamp(file)
             connection.require_whole(file)
             opened = connection.open_to_write if write else connection.open_to_read
             catalog = cls(folder, opened(file), stamp)

@@ -6,8 +6,10 @@ bytes a page and refuses a page that does not match; the ``apsw`` package brings
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,10 +73,12 @@ def stamp(file: Path) -> Stamp:
     Raises:
         IndexMissing: none is there.
     """
-    if not file.is_file():
+    found = None
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        found = file.stat()
+    if found is None or not stat.S_ISREG(found.st_mode):
         folder = file.parent
         raise IndexMissing(f"no index in {folder}", f"Make one: ragvis index PATH -i {folder}")
-    found = file.stat()
     return found.st_dev, found.st_ino
 
 

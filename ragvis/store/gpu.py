@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
     Ids = NDArray[np.int64]
 
-AFTER = 64  # queries; a copy takes as long as some hundred of them
+AFTER = 64  # queries; a guess at how many searches a copy takes as long as
 _MOST = 2048  # candidates that FAISS can sort on a GPU
 
 
@@ -37,10 +37,11 @@ class Copy(Protocol):
 class OnGpu:
     """A part whose living vectors a GPU compares, all of them.
 
-    What it finds are candidates, compared exactly as those of an inverted file are: the results
-    are those of the CPU, or better ones. The copy is made when it is worth it, for a single
-    question never. A search among some items stays on the CPU, as does all where the GPU has no
-    room.
+    What it finds are candidates, compared exactly as those of an inverted file are: better ones
+    than that file's, as all are compared; those of a flat part but for what half precision leaves
+    out of a shortlist several times as long as what is wanted. The copy is made when it is worth
+    it, for a single question never. A search among some items stays on the CPU, as does all where
+    the GPU has no room.
 
     Args:
         copy: makes the copy. Raises RuntimeError where there is no room.
