@@ -9,12 +9,12 @@ from typing import Any
 
 import apsw
 import pytest
-from conftest import DEMO
+from conftest import DEMO, run_command_line
 from PIL import Image
 
 import ragvis
 from ragvis.conversation import render
-from ragvis.errors import RagvisError, StorageError, UsageError
+from ragvis.errors import IndexMissing, RagvisError, StorageError, UsageError
 from ragvis.index import Index
 from ragvis.media.source import load_picture
 from ragvis.retriever import Retriever
@@ -42,6 +42,34 @@ def test_the_wrong_object_is_told_where_it_is_given(make_index: Callable[..., In
     refused("item's id is no text: Hit", lambda: find.search(like=HIT))
     refused("question is no text: int", lambda: ragvis.Assistant(find).ask(7))  # type: ignore[arg-type]
     refused("message is no text: int", lambda: ragvis.VisionChat().start(FLAG, 7))  # type: ignore[arg-type]
+
+
+def test_paths_that_are_none(make_index: Callable[..., Index], tmp_path: Path) -> None:
+    index: Any = make_index()
+    wrong: Any
+    for wrong in (7, None, b"a"):
+        refused("no path", lambda wrong=wrong: Index.open(wrong))
+        refused("no path", lambda wrong=wrong: index.add(wrong))
+    refused("in one folder, not in 2", lambda: Index.open(["a", "b"]))  # type: ignore[arg-type]
+    refused("is empty", lambda: Index.preview_new("", tmp_path))
+    refused("the filter", lambda: Retriever(index).search("x", filter=["type:pdf"]))  # type: ignore[arg-type]
+    with pytest.raises(IndexMissing, match="~nosuch"):
+        Index.open("~nosuch/x")
+    for use in (Index.open, Index.create):
+        with pytest.raises(StorageError, match="too long"):
+            use("x" * 300)
+    done = run_command_line("search", "x", "-i", "")
+    assert (done.exit_code, "a path is empty" in done.stderr) == (2, True)
+
+
+def test_questions_are_taken_one_by_one(demo_index: Path, pocket_generator: Any) -> None:
+    with Index.open(demo_index) as index:
+        assistant: Any = ragvis.Assistant(Retriever(index), pocket_generator)
+        refused("one question is not many", lambda: next(assistant.ask_many("why?")))
+        for wrong in (7, None, ("q", (), 3)):
+            asked = assistant.ask_many(["What is the capital of Japan?", wrong])
+            assert "Tokyo" in next(asked).answer.text
+            refused("question is no text", lambda asked=asked: next(asked))
 
 
 def test_names_that_are_no_unicode(make_index: Callable[..., Index], tmp_path: Path) -> None:

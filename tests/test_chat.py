@@ -233,16 +233,32 @@ def test_only_what_ended_within_a_conversation_is_part_of_it(pocket_generator: A
         with pytest.raises(UsageError, match=error):
             chat.start(picture, prompt)
         assert chat.transcript == before and chat.hit.name == FLAG.name
+    with pytest.raises(UsageError, match="has not begun"):
+        ragvis.VisionChat(pocket_generator).reply_stream("What?")
     left, other = chat.reply_stream("What does the picture show?"), chat.reply_stream("And what?")
     next(left), next(other)
     list(other)
     assert len(chat.transcript) == 4
     assert "".join(left) and len(chat.transcript) == 4  # answered, but to what was said before
     left = chat.reply_stream("What does the picture show?")
-    next(left)
     chat.start(DEMO / "images" / "farm-cat.jpg", "What is shown in the image?")
     begun = chat.transcript
-    assert "".join(left) and chat.transcript == begun
+    assert "".join(left) == "The image shows the flag of Italy." and chat.transcript == begun
+
+
+def test_a_chat_remembers_what_followed_its_last_answer(
+    demo_index: Path, pocket_generator: Any
+) -> None:
+    with ragvis.Index.open(demo_index) as index:
+        talk = ragvis.Assistant(ragvis.Retriever(index), pocket_generator).chat()
+        left = talk.stream("What is the capital of Japan?")
+        first, second = iter(left), iter(left)
+        next(first), next(second)  # two readers of one answer
+        other = talk.ask("Which tool grips a nut?")
+        list(first), list(second)
+        assert "Tokyo" in left.answer.text
+        assert [s.hit.id for s in talk.sources] == [s.hit.id for s in other.sources]
+        assert [a.question for a in talk.answers] == [other.question, left.question]
 
 
 @pytest.mark.parametrize(

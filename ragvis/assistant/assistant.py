@@ -18,7 +18,7 @@ from ragvis.generator.sampling import Sampling, Usage, Written
 from ragvis.index import Features
 from ragvis.prompts import NOT_FOUND, is_refusal
 from ragvis.retriever import Retriever
-from ragvis.types import Answer, Ledger, Source, Support, Tell, silent
+from ragvis.types import Answer, Ledger, Source, Support, Tell, in_words, silent
 
 if TYPE_CHECKING:
     from ragvis.assistant.prepared import PictureSources
@@ -137,6 +137,8 @@ class Assistant:
         arguments, and the errors, are those of ``ask``; an error comes when all questions before
         the one that it is about are answered.
         """
+        if isinstance(questions, str):
+            raise UsageError("one question is not many", "Use ask(), or give a list.")
         options = AskOptions(k, sampling or Sampling(), verify, pictures)
         coming = iter(questions)
         while some := list(islice(coming, WINDOW)):
@@ -155,8 +157,8 @@ class Assistant:
         """Questions up to their prompts, until one cannot be asked."""
         begun: list[AnswerStream] = []
         for asked in questions:
-            question, images = (asked, ()) if isinstance(asked, str) else asked
             try:
+                question, images = _question_of(asked)
                 begun.append(AnswerStream(self, question, images, options, History()))
             except RagvisError as error:
                 return begun, error
@@ -180,7 +182,7 @@ class Chat:
     A follow-up that leans on what was said before ("and how old is it?") is searched for together
     with it; sources keep their numbers for the whole conversation; the oldest turns leave the
     prompt, whole, when it gets too long. An answer that was refused, or that was not read to its
-    end, is not remembered.
+    end before the next one was, is not remembered.
     """
 
     def __init__(
@@ -224,7 +226,7 @@ class AnswerStream:
         self.assistant = assistant
         self.question = question
         self.options = options
-        self._history = history
+        self._history, self._after = history, history.count
         self._on_answer = on_answer
         self.prepared = Prepared(
             assistant.retriever, lambda: assistant.generator, question, images, options, history
@@ -283,8 +285,13 @@ class AnswerStream:
         if not "".join(said).strip():
             said = [NOT_FOUND]
             yield NOT_FOUND
-        self._answer = self._finish("".join(said).strip())
-        self._history.add(self.said)
+        if self._answer is None:  # another reader of the same stream may have been first
+            self._take_down("".join(said).strip())
+
+    def _take_down(self, text: str) -> None:
+        self._answer = self._finish(text)
+        if self._history.count == self._after:  # else it followed what is not the last any more
+            self._history.add(self.said)
         self._on_answer(self._answer)
 
     def _pieces(self) -> Iterator[str]:
@@ -354,6 +361,12 @@ def _write_together(streams: Sequence[AnswerStream], generator: Generator) -> No
             return
         for stream, written in zip(some, answers, strict=True):
             stream.take(written)
+
+
+def _question_of(asked: object) -> tuple[str, PictureSources]:
+    if isinstance(asked, tuple | list) and len(asked) == 2:
+        return asked[0], asked[1]
+    return in_words(asked, "question"), ()
 
 
 def _verifier(generator: Generator) -> Verifier:

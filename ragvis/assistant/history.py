@@ -67,6 +67,7 @@ class History:
         self._last = ""  # the last question that leaned on no other
         self.exchanges: list[tuple[str, str]] = []  # from that one on, with their answers
         self._photos: list[Attachment] = []  # that came with it
+        self.count = 0  # answers, refusals too
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -90,6 +91,7 @@ class History:
 
     def add(self, said: Said) -> None:
         """Remember an answer. A refused one told nothing, and its turn is left out."""
+        self.count += 1
         if not self.is_followed_by(said.question):
             self._last = said.question
             self._photos = []

@@ -172,15 +172,20 @@ class VisionChat:
         return self._say(prompt, sampling)
 
     def _say(self, prompt: str, sampling: Sampling | None) -> Iterator[str]:
+        """Asked of the conversation as it is now, whenever the pieces are read."""
         sampling, picture, before = sampling or self.sampling, self.picture, self._turns
-        self.drawn = sampling
         turns = [*before, Turn("user", prompt)]
         grounded = self.refuse and not self.generator.spec.refuses_bare
         text = self._grounded(prompt, sampling) if grounded else self._plain(turns, sampling)
-        said: list[str] = []
-        self.prompt = text
+        self.prompt, self.drawn = text, sampling
         pieces = self.generator.stream(text, [picture], sampling)
-        for piece in _ungrounded(pieces) if grounded else pieces:
+        return self._read(_ungrounded(pieces) if grounded else pieces, before, turns)
+
+    def _read(
+        self, pieces: Iterator[str], before: list[Turn], turns: Sequence[Turn]
+    ) -> Iterator[str]:
+        said: list[str] = []
+        for piece in pieces:
             piece = piece if said else piece.lstrip()
             said.append(piece)
             yield piece
