@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
-
-from ragvis.errors import UsageError
 
 SCHEMA_VERSION = 1
 # Below this score of its best hit, nothing in an index is relevant to a query. It is low, and was
@@ -18,7 +15,6 @@ LEAST_EVIDENCE = 0.03
 ATTACHED = "a"  # what the ids of pictures begin with that came with a question
 
 Modality = Literal["text", "image"]
-_ONE = str | bytes | bytearray | memoryview | os.PathLike  # type: ignore[type-arg]  # isinstance() takes no subscript
 MODALITIES: tuple[Modality, ...] = ("text", "image")
 Placement = Literal["text", "pixels", "caption", "note"]
 Box = tuple[float, float, float, float]
@@ -208,26 +204,6 @@ class Answer:
             "support": None if self.support is None else [asdict(s) for s in self.support],
             "timing_s": {k: round(v, 4) for k, v in self.timing_s.items()},
         }
-
-
-def several(given: Any) -> list[Any]:
-    """One thing or several, as a list: a text, a path, bytes or an open file are one, not their
-    letters or lines."""
-    is_one = isinstance(given, _ONE) or hasattr(given, "read") or not isinstance(given, Iterable)
-    return [given] if is_one else list(given)
-
-
-def in_words(given: object, what: str) -> str:
-    """What must be a text.
-
-    Raises:
-        UsageError: it is something else, or blank.
-    """
-    if not isinstance(given, str):
-        raise UsageError(f"the {what} is no text: {type(given).__name__}", "Give it in words.")
-    if not given.strip():
-        raise UsageError(f"the {what} is empty", "Give it in words.")
-    return given
 
 
 def _jsonable(value: dict[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from conftest import DEMO, run_command_line
 from PIL import Image
 
 import ragvis
+from ragvis._arguments import as_list
 from ragvis.conversation import render
 from ragvis.errors import IndexMissing, RagvisError, StorageError, UsageError
 from ragvis.index import Index
 from ragvis.media.source import load_picture
 from ragvis.retriever import Retriever
 from ragvis.store.trouble import told
-from ragvis.types import Hit, several
+from ragvis.types import Hit
 
 FLAG = DEMO / "images" / "flag-italy.jpg"
 HIT = Hit("t1", "text", "a.md", "A", "", None, None, None, "0", 0.5, {"text": 0.5}, "a", "/a.md")
@@ -81,8 +82,8 @@ def test_names_that_are_no_unicode(make_index: Callable[..., Index], tmp_path: P
 
 @pytest.mark.parametrize("one", ["ab", b"ab", bytearray(b"ab"), Path("ab"), io.BytesIO(b"a\nb")])
 def test_one_thing_is_not_taken_apart(one: object) -> None:
-    assert several(one) == [one]
-    assert several([one, one]) == [one, one]
+    assert as_list(one) == [one]
+    assert as_list([one, one]) == [one, one]
 
 
 def test_what_is_no_picture() -> None:

@@ -200,9 +200,11 @@ def test_more_like_an_item(retriever: Retriever) -> None:
     assert like[0].name.startswith("bill")
     picture = retriever.search("pump", k=1, modality="image")[0]
     assert retriever.search(like=picture.id, k=3)
-    for wrong in ("t999999", "i1x", "", "x", "t-1", "t" + "9" * 40):
+    for wrong in ("t999999", "i1x", "x", "t-1", "t" + "9" * 40):
         with pytest.raises(UsageError, match="no item"):
             retriever.search(like=wrong)
+    with pytest.raises(UsageError, match="id is empty"):
+        retriever.search(like="")
 
 
 def test_many_queries_find_what_each_finds(retriever: Retriever) -> None:

@@ -21,7 +21,17 @@ PACKAGE = ROOT / "ragvis"
 HEAVY = ("torch", "faiss", "PIL", "transformers", "open_clip", "numpy")
 # Each part may import those before it, and never one after it.
 LAYERS = (
-    ("_files", "_lazy", "_quiet", "errors", "types", "config", "prompts", "conversation"),
+    (
+        "_arguments",
+        "_files",
+        "_lazy",
+        "_quiet",
+        "errors",
+        "types",
+        "config",
+        "prompts",
+        "conversation",
+    ),
     ("media", "models", "store", "composer"),
     ("documents", "encoder"),
     ("generator",),

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragvis._arguments import require_text
 from ragvis.assistant.history import History, Said
 from ragvis.assistant.prepared import AskOptions, Pictures, Prepared
 from ragvis.composer import CitationFilter, find_citations, mark_cited
@@ -18,7 +19,7 @@ from ragvis.generator.sampling import Sampling, Usage, Written
 from ragvis.index import Features
 from ragvis.prompts import NOT_FOUND, is_refusal
 from ragvis.retriever import Retriever
-from ragvis.types import Answer, Ledger, Source, Support, Tell, in_words, silent
+from ragvis.types import Answer, Ledger, Source, Support, Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.assistant.prepared import PictureSources
@@ -366,7 +367,7 @@ def _write_together(streams: Sequence[AnswerStream], generator: Generator) -> No
 def _question_of(asked: object) -> tuple[str, PictureSources]:
     if isinstance(asked, tuple | list) and len(asked) == 2:
         return asked[0], asked[1]
-    return in_words(asked, "question"), ()
+    return require_text(asked, "question"), ()
 
 
 def _verifier(generator: Generator) -> Verifier:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from ragvis._arguments import as_list, require_text
 from ragvis.assistant.history import History
 from ragvis.assistant.notes import NoteTaker
 from ragvis.assistant.rewriting import rewritten
@@ -18,7 +19,7 @@ from ragvis.generator.sampling import Sampling
 from ragvis.index import picture_of
 from ragvis.media import source as media
 from ragvis.retriever import Manner, Query, Ranked, Retriever, check_k
-from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit, in_words, several
+from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit
 
 if TYPE_CHECKING:
     from ragvis.generator.choice import Generator
@@ -74,12 +75,12 @@ class Prepared:
         options: AskOptions,
         history: History,
     ) -> None:
-        in_words(question, "question")
+        require_text(question, "question")
         self.timing: dict[str, float] = {}  # seconds by step
         self.usage: dict[str, int] = {}  # tokens of the notes, where any were taken
         self._retriever, self._generator, self._options = retriever, generator, options
         self._pictures: dict[str, Picture] = dict(history.pictures)
-        given = [] if images is None else several(images)
+        given = [] if images is None else as_list(images)
         brought = [media.load_picture(source) for source in given]
         self.query = self._standalone(question, history)
         again = [] if brought else history.attachments(question)

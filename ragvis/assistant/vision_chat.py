@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragvis._arguments import require_text
 from ragvis.assistant.prepared import attached_hit
 from ragvis.composer import Attachment, CitationFilter, Room, compose, neutral
 from ragvis.conversation import image_first, render
@@ -15,7 +16,7 @@ from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
 from ragvis.prompts import NOT_FOUND, NOT_SEEN, SAY_WHAT_IS_SEEN, is_refusal
-from ragvis.types import Hit, Tell, in_words, silent
+from ragvis.types import Hit, Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.generator.choice import Generator
@@ -131,7 +132,7 @@ class VisionChat:
         sampling: Sampling | None = None,
     ) -> Iterator[str]:
         """``start``, piece by piece."""
-        in_words(prompt, "message")
+        require_text(prompt, "message")
         self._open(picture)
         self._turns = []
         return self._say(prompt, sampling)
@@ -168,7 +169,7 @@ class VisionChat:
 
     def reply_stream(self, prompt: str, sampling: Sampling | None = None) -> Iterator[str]:
         """``reply``, piece by piece."""
-        in_words(prompt, "message")
+        require_text(prompt, "message")
         return self._say(prompt, sampling)
 
     def _say(self, prompt: str, sampling: Sampling | None) -> Iterator[str]:

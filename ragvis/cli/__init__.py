@@ -8,15 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-# Imports and weights make objects that stay. Searched for garbage as often as Python does by
-# default, they cost each command a second.
-_RARELY = (50_000, 20, 100)
-
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code."""
-    gc.set_threshold(*_RARELY)
-    atexit.register(gc.freeze)  # the last search takes another second, in a process that is over
+    # Python's last search for garbage would take a second, in a process that is over
+    atexit.register(gc.freeze)
     try:
         from ragvis.cli.main import run
     except KeyboardInterrupt:  # while Python was still starting

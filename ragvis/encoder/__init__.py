@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ragvis._lazy import uncollected
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -82,9 +84,10 @@ def load(name: str, tell: Callable[[str], None]) -> Encoder:
         ModelUnavailable: its weights are not here and cannot be had.
         ModelError: they cannot be loaded.
     """
-    from ragvis.encoder.clip import ClipEncoder
-    from ragvis.encoder.joint import JointEncoder
+    with uncollected():  # architectures are imported as they are made
+        from ragvis.encoder.clip import ClipEncoder
+        from ragvis.encoder.joint import JointEncoder
 
-    clip, _, text = name.partition(SEPARATOR)
-    loaded = ClipEncoder.load(clip, tell)
+        clip, _, text = name.partition(SEPARATOR)
+        loaded = ClipEncoder.load(clip, tell)
     return JointEncoder.load(name, loaded, tell) if text else loaded

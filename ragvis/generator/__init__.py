@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ragvis._lazy import uncollected
 from ragvis.config import SERVER
 from ragvis.errors import UsageError
 from ragvis.generator.sampling import Sampling
@@ -47,7 +48,8 @@ def load(
     if name.startswith(SERVER):
         chosen = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
         return _remote(name, tell, chosen)
-    from ragvis.generator.llava import LlavaGenerator
+    with uncollected():
+        from ragvis.generator.llava import LlavaGenerator
 
     return LlavaGenerator.load(
         name, tell, lora=lora, quantize=quantize, template=template, engine=engine

@@ -24,6 +24,7 @@ from transformers import AutoModelForImageTextToText, GenerationConfig
 
 from ragvis import config
 from ragvis._files import flush, sha256_of_file, whole_folder
+from ragvis._lazy import uncollected
 from ragvis.generator import int8
 from ragvis.types import Tell
 
@@ -88,6 +89,7 @@ class Int8Cache:
             raise ValueError("a file does not have its sha256")
         return {k: v for file in files for k, v in load_file(file, device=str(device)).items()}
 
+    @uncollected()  # the model's own code is imported here
     def _hollow(self) -> nn.Module:
         """The model's modules, with no memory behind them."""
         with torch.device("meta"):

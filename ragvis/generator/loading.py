@@ -15,7 +15,7 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from ragvis._lazy import require
+from ragvis._lazy import require, uncollected
 from ragvis.errors import ModelError, UsageError
 from ragvis.generator import int8, processors
 from ragvis.generator.choice import split_lora
@@ -48,6 +48,7 @@ class Checkpoint:
         return own + (f"+{hub.revision_of(Path(self.lora))}" if self.lora else "")
 
 
+@uncollected()  # configurations and tokenizers import what they are of
 def find(name: str, tell: Tell, lora: str | None = None) -> Checkpoint:
     """Raises:
     ModelUnavailable, ModelError: it is not here and cannot be had, or is none of ours.

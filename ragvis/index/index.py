@@ -17,11 +17,11 @@ from ragvis.errors import IndexDamaged, IndexMismatch, UsageError
 from ragvis.index.calibration import Calibration
 from ragvis.index.derive import Derivation, Segments, is_in_place
 from ragvis.index.ingest import Ingest, OnFile
-from ragvis.index.make import is_there, lasting, make
+from ragvis.index.make import absolute_name, is_there, make
 from ragvis.index.plan import IndexReport, Plan, plan
 from ragvis.index.status import IndexStatus, size_of
 from ragvis.index.upgrade import upgrade
-from ragvis.index.walk import Paths, Walk, absolute, each, is_under, located
+from ragvis.index.walk import Paths, Walk, absolute, checked_paths, index_folder, is_under
 from ragvis.media.fit import Fit
 from ragvis.models import registry
 from ragvis.store.catalog import CATALOG, Catalog
@@ -101,7 +101,7 @@ class Index:
             IndexMissing, IndexMismatch, IndexDamaged: as their names say.
             IndexLocked, StorageError: it is of an older format and cannot be changed now.
         """
-        folder = located(path)
+        folder = index_folder(path)
         upgrade(folder, tell)
         return cls(Catalog.open(folder), tell, str(path))
 
@@ -125,7 +125,7 @@ class Index:
             IndexMismatch: the index there was made by another encoder.
             ModelUnavailable: the encoder's weights cannot be had.
         """
-        folder, encoder = located(path), None if encoder is None else str(encoder)
+        folder, encoder = index_folder(path), None if encoder is None else str(encoder)
         if text_encoder is not None:
             clip = encoder or registry.default_names(tell)[0]
             encoder = f"{clip}{encoders.SEPARATOR}{text_encoder}"
@@ -134,7 +134,7 @@ class Index:
         try:
             # The name alone is taken at its word: the weights are compared when they are used.
             named = index._catalog.meta()["encoder"]
-            if made_by is None and encoder is not None and lasting(encoder) != named:
+            if made_by is None and encoder is not None and absolute_name(encoder) != named:
                 made_by = encoders.load(encoder, tell)
             if made_by is not None:
                 index._check_encoder(made_by)
@@ -211,7 +211,7 @@ class Index:
         Raises:
             UsageError: a path that is not there.
         """
-        walk = Walk.of(paths, located(path))
+        walk = Walk.of(paths, index_folder(path))
         if walk.missing:
             raise _no_such(walk.missing[0])
         return plan(walk, {}).preview({})
@@ -263,7 +263,7 @@ class Index:
             IndexLocked, StorageError: as ``add``.
         """
         with self._writing() as writer:
-            walk = Walk(roots=[absolute(path) for path in each(paths)])
+            walk = Walk(roots=[absolute(path) for path in checked_paths(paths)])
             gone = [p for p in writer.files() if walk.covers(p)]
             if gone:
                 with writer.commit():

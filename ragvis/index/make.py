@@ -40,7 +40,7 @@ def make(folder: Path, name: str | None, tell: Tell) -> Encoder:
     return encoder
 
 
-def lasting(encoder: str) -> str:
+def absolute_name(encoder: str) -> str:
     """A folder's name from the root, so that the index can be opened from anywhere."""
     parts = encoder.split(encoders.SEPARATOR)
     return encoders.SEPARATOR.join(str(Path(p).resolve()) if Path(p).is_dir() else p for p in parts)
@@ -49,7 +49,7 @@ def lasting(encoder: str) -> str:
 def _settings(encoder: Encoder) -> dict[str, str]:
     """What a new index remembers of its encoder."""
     return {
-        "encoder": lasting(encoder.name),
+        "encoder": absolute_name(encoder.name),
         "fingerprint": encoder.fingerprint,
         "dim": str(encoder.dim),
         "fit": json.dumps(asdict(encoder.fit)),

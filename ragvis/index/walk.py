@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ragvis._arguments import as_list
 from ragvis.documents import SUFFIXES
 from ragvis.documents.model import storable
 from ragvis.errors import UsageError
-from ragvis.types import several
 
 Paths = str | Path | Iterable[str | Path]  # one, or several
 
@@ -42,7 +42,7 @@ class Walk:
     def of(cls, paths: Paths, skip: Path) -> Walk:
         """Walk ``paths``; the folder ``skip`` (the index itself) is left out."""
         walk = cls()
-        for shown in each(paths):
+        for shown in checked_paths(paths):
             root = absolute(shown)
             walk.roots.append(root)
             walk._visit_root(root, shown, os.path.abspath(skip))
@@ -115,13 +115,13 @@ def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def each(paths: Paths) -> list[str]:
+def checked_paths(paths: Paths) -> list[str]:
     """The paths as they were given.
 
     Raises:
         UsageError: an empty one, which would stand for the current folder; or no path.
     """
-    given = several(paths)
+    given = as_list(paths)
     for other in (one for one in given if not isinstance(one, str | os.PathLike)):
         raise UsageError(f"no path: {type(other).__name__}", "Give a text or a pathlib.Path.")
     given = [os.fspath(path) for path in given]
@@ -135,13 +135,13 @@ def absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
 
 
-def located(path: str | Path) -> Path:
+def index_folder(path: str | Path) -> Path:
     """An index's folder as it was given, without ``~``.
 
     Raises:
         UsageError: it is empty, several, or its name is not valid Unicode, as SQLite wants it.
     """
-    given = each(path)
+    given = checked_paths(path)
     if len(given) != 1:
         raise UsageError(f"an index is in one folder, not in {len(given)}", "Give one path.")
     if given[0] != storable(given[0]):

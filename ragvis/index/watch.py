@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import watchfiles
 
 from ragvis.errors import IndexLocked, UsageError
-from ragvis.index.walk import Paths, each, is_under
+from ragvis.index.walk import Paths, checked_paths, is_under
 from ragvis.types import Tell
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def watch(index: Index, paths: Paths, on_file: OnFile | None, tell: Tell) -> Ite
     Raises:
         UsageError, StorageError: as ``Index.add``.
     """
-    given = [os.path.expanduser(path) for path in each(paths)]
+    given = [os.path.expanduser(path) for path in checked_paths(paths)]
     for path in given:
         if not os.path.exists(path):
             raise UsageError(f"no such file or folder: {path}", "What is watched must be there.")

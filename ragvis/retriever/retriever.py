@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ragvis._arguments import as_list, require_text
 from ragvis.documents.model import storable
 from ragvis.errors import IndexMismatch, UsageError
 from ragvis.index import Index, QueryKind
@@ -18,7 +19,7 @@ from ragvis.retriever.folding import fold, join
 from ragvis.retriever.fusion import merge
 from ragvis.retriever.scoring import Query, Scored, Search, diverse
 from ragvis.store.rows import EVERY, ItemRow, Where
-from ragvis.types import MODALITIES, Hit, in_words, several
+from ragvis.types import MODALITIES, Hit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,7 +98,7 @@ class Retriever:
         """
         _check(k, modality, diversity)
         where = parse_filter(filter) if filter else None
-        pictures = [] if image is None else several(image)
+        pictures = [] if image is None else as_list(image)
         if like is not None and (query or pictures):
             raise UsageError("an item is looked for by itself", "Leave out the text and pictures.")
         asked = self.like(like) if like is not None else self.query(query, pictures)
@@ -128,7 +129,7 @@ class Retriever:
         One picture that an indexed one shows too has a name by that, and passages are looked for
         by the name as well: CLIP alone hardly gets from a picture to a text.
         """
-        text = storable(in_words(text, "query").strip()) if str(text or "").strip() else None
+        text = storable(require_text(text, "query").strip()) if str(text or "").strip() else None
         if not text and not pictures:
             raise UsageError("nothing to search for", "Give a text, a picture, or both.")
         encoder = self.index.encoder
@@ -162,7 +163,7 @@ class Retriever:
         return replace(query, known=known, by_name=replace(named, vectors=vectors))
 
     def _text_queries(self, texts: Sequence[str]) -> list[Query]:
-        fitting = [self._fitting(in_words(text, "query")) for text in texts]
+        fitting = [self._fitting(require_text(text, "query")) for text in texts]
         if not texts:
             return []
         encoder = self.index.encoder
@@ -186,7 +187,7 @@ class Retriever:
         Raises:
             UsageError: there is no such item.
         """
-        in_words(item, "item's id")
+        require_text(item, "item's id")
         number = int(item[1:]) if item[1:].isdecimal() and len(item) < 20 else -1
         with self.index.reading() as view:
             row = self.index.items([number]).get(number)
