@@ -105,7 +105,7 @@ class Walk:
         try:
             path.encode()
         except UnicodeEncodeError:
-            shown = path.encode(errors="replace").decode()
+            shown = path.encode(errors="backslashreplace").decode()
             self.troubles[shown] = "its name is not valid Unicode; rename it"
         else:
             self.found.setdefault(path, Found(path, shown, about))
