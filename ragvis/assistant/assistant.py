@@ -19,11 +19,12 @@ from ragvis.generator.sampling import Sampling, Usage, Written
 from ragvis.index import Features
 from ragvis.prompts import NOT_FOUND, is_refusal
 from ragvis.retriever import Retriever
-from ragvis.types import Answer, Ledger, Source, Support, Tell, silent
+from ragvis.types import Answer, Source, Support, Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.assistant.prepared import PictureSources
     from ragvis.assistant.verify import Verifier
+    from ragvis.composer import Composed
     from ragvis.generator.choice import Generator
 
 WINDOW = 16  # questions that are answered together; all their pictures are in memory
@@ -310,35 +311,40 @@ class AnswerStream:
         yield checked.finish()
 
     def _finish(self, text: str) -> Answer:
+        prepared, assistant = self.prepared, self.assistant
+        composed = prepared.composed if prepared.has_evidence else _unasked(prepared.composed)
         abstained = is_refusal(text)
         text = NOT_FOUND if abstained else text
         citations = find_citations(text)
-        prepared, assistant = self.prepared, self.assistant
-        asked = prepared.has_evidence
-        written = self._written.usage if self._written else assistant.generator.usage
-        usage = written if asked else Usage()
-        index = assistant.retriever.index.info()
+        usage = self._usage()
         answered = time.perf_counter()
         support = None if abstained else self._support(text)
-        now = time.perf_counter()
-        checked = {"verify": now - answered} if support is not None else {}
-        spent = {"first_token": self._first, **checked, "total": now - self._started}
         return Answer(
             question=self.question,
             text=text,
             abstained=abstained,
             citations=citations,
-            sources=mark_cited(
-                prepared.composed.sources if asked else (), {c.n for c in citations}
-            ),
-            ledger=prepared.composed.ledger if asked else _unused(prepared.composed.ledger),
+            sources=mark_cited(composed.sources, {c.n for c in citations}),
+            ledger=composed.ledger,
             model=assistant.generator.info,
-            index=replace(index, generation=prepared.generation),
-            prompt=prepared.composed.prompt if asked else "",
-            usage=asdict(usage) | prepared.usage,
-            timing_s={**prepared.timing, **spent},
+            index=replace(assistant.retriever.index.info(), generation=prepared.generation),
+            prompt=composed.prompt,
+            usage=usage,
+            timing_s=self._timing(answered, is_verified=support is not None),
             support=support,
         )
+
+    def _usage(self) -> dict[str, int]:
+        usage = Usage()
+        if self.prepared.has_evidence:
+            usage = self._written.usage if self._written else self.assistant.generator.usage
+        return asdict(usage) | self.prepared.usage
+
+    def _timing(self, answered: float, is_verified: bool) -> dict[str, float]:
+        now = time.perf_counter()
+        checked = {"verify": now - answered} if is_verified else {}
+        spent = {"first_token": self._first, **checked, "total": now - self._started}
+        return {**self.prepared.timing, **spent}
 
     def _support(self, text: str) -> tuple[Support, ...] | None:
         if self._verifier is None:
@@ -376,6 +382,9 @@ def _verifier(generator: Generator) -> Verifier:
     return Verifier(generator)
 
 
-def _unused(ledger: Ledger) -> Ledger:
+def _unasked(composed: Composed) -> Composed:
     """The model was not asked: nothing entered it."""
-    return replace(ledger, system=0, images=0, passages=0, history=0, question=0, total=0)
+    ledger = composed.ledger
+    ledger = replace(ledger, system=0, images=0, passages=0, history=0, question=0, total=0)
+    turn = replace(composed.turn, sources=())
+    return replace(composed, prompt="", turn=turn, kept=(), ledger=ledger)
