@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragvis._arguments import require_text
+from ragvis._arguments import require_many, require_part, require_text
 from ragvis.assistant.history import History, Said
 from ragvis.assistant.prepared import AskOptions, Pictures, Prepared
 from ragvis.composer import CitationFilter, find_citations, mark_cited
@@ -55,9 +55,8 @@ class Assistant:
         engine: str | None = None,
         tell: Tell = silent,
     ) -> None:
-        if not hasattr(retriever, "rank"):
-            given, way = type(retriever).__name__, "Assistant(Retriever(Index.open(folder)))."
-            raise UsageError(f"{given} is no retriever", way)
+        way = "Assistant(Retriever(Index.open(folder)))."
+        require_part(retriever, "retriever", "rank", way)
         self.retriever = retriever
         options = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
         self._model = LazyModel.of(model, tell, **options)
@@ -139,8 +138,7 @@ class Assistant:
         arguments, and the errors, are those of ``ask``; an error comes when all questions before
         the one that it is about are answered.
         """
-        if isinstance(questions, str):
-            raise UsageError("one question is not many", "Use ask(), or give a list.")
+        require_many(questions, "question", "ask")
         options = AskOptions(k, sampling or Sampling(), verify, pictures)
         coming = iter(questions)
         while some := list(islice(coming, WINDOW)):

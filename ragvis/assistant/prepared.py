@@ -175,8 +175,7 @@ class Prepared:
         query = self._retriever.query(self.query, list(pictures))
         ranked = self._retriever.rank(query, most)
         if pictures:
-            words = {"text": query.vectors["text"]}
-            by_words = Query(self.query, words, encoder=query.encoder)  # type: ignore[arg-type]
+            by_words = Query(self.query, {"text": query.vectors["text"]}, encoder=query.encoder)
             others = self._retriever.rank(by_words, most, judge=False).images
             known = query.known.id if query.known else None
             ranked = replace(ranked, images=[h for h in others if h.id != known])

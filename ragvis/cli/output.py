@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 import click
 
 from ragvis import config
+from ragvis._arguments import checked_paths
 from ragvis.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,21 +105,12 @@ def write_page(file: Path, html: str) -> None:
         raise UsageError(f"{file}: {error.strerror}", "Choose another file for --html.") from error
 
 
-class _Folder(click.Path):
-    """A folder; an empty name, as an unset variable gives, is not the current one."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if value == "":
-            self.fail("a path is empty; the current folder is '.'", param, ctx)
-        return super().convert(value, param, ctx)
-
-
 def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """``-i DIR``, the same for every command."""
     return click.option(
         "-i",
         "--index",
-        type=_Folder(path_type=Path, file_okay=False),
+        type=click.Path(file_okay=False),
         default=config.DEFAULT_INDEX,
         envvar="RAGVIS_INDEX",
         show_default=True,
@@ -129,9 +121,10 @@ def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def _settings_beside(context: click.Context, _: click.Parameter, index: Path) -> Path:
+def _settings_beside(context: click.Context, _: click.Parameter, given: str) -> Path:
     """The index is known first: ``ragvis.toml`` beside it has a say in the other options."""
-    index = Path(os.path.expanduser(index))  # an unknown ~user stays as it is
+    (path,) = checked_paths(given)
+    index = Path(os.path.expanduser(path))  # an unknown ~user stays as it is
     context.default_map = {**(context.default_map or {}), **config.settings_beside(index)}
     return index
 

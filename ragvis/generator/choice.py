@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ragvis._arguments import require_part
 from ragvis.errors import UsageError
 from ragvis.types import ModelInfo, Tell
 
@@ -113,9 +114,8 @@ class LazyModel:
         if model is None or isinstance(model, str | Path):
             named = None if model is None else str(model)
             return cls(ModelChoice(named, **options), tell)
-        if not hasattr(model, "write_many"):
-            hint = "Give a name, a folder, or what ragvis.generator.load gave."
-            raise UsageError(f"{type(model).__name__} is no model", hint)
+        hint = "Give a name, a folder, or what ragvis.generator.load gave."
+        require_part(model, "model", "write_many", hint)
         if any(value is not None for value in options.values()):
             raise UsageError("a loaded model is as it is", "Give the options when it is loaded.")
         return cls(ModelChoice(model.info.name), tell, model)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragvis import encoder as encoders
+from ragvis._arguments import checked_paths
 from ragvis.errors import IndexDamaged, IndexMismatch, UsageError
 from ragvis.index.calibration import Calibration
 from ragvis.index.derive import Derivation, Segments, is_in_place
@@ -21,7 +22,7 @@ from ragvis.index.make import absolute_name, is_there, make
 from ragvis.index.plan import IndexReport, Plan, plan
 from ragvis.index.status import IndexStatus, size_of
 from ragvis.index.upgrade import upgrade
-from ragvis.index.walk import Paths, Walk, absolute, checked_paths, index_folder, is_under
+from ragvis.index.walk import Paths, Walk, absolute, index_folder, is_under
 from ragvis.media.fit import Fit
 from ragvis.models import registry
 from ragvis.store.catalog import CATALOG, Catalog

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ragvis._arguments import as_list
+from ragvis._arguments import checked_paths
 from ragvis.documents import SUFFIXES
 from ragvis.documents.model import storable
 from ragvis.errors import UsageError
@@ -113,21 +113,6 @@ class Walk:
 
 def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
-
-
-def checked_paths(paths: Paths) -> list[str]:
-    """The paths as they were given.
-
-    Raises:
-        UsageError: an empty one, which would stand for the current folder; or no path.
-    """
-    given = as_list(paths)
-    for other in (one for one in given if not isinstance(one, str | os.PathLike)):
-        raise UsageError(f"no path: {type(other).__name__}", "Give a text or a pathlib.Path.")
-    given = [os.fspath(path) for path in given]
-    if "" in given:
-        raise UsageError("a path is empty", "The current folder is '.'.")
-    return given
 
 
 def absolute(path: str) -> str:

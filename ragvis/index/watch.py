@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import watchfiles
 
+from ragvis._arguments import checked_paths
 from ragvis.errors import IndexLocked, UsageError
-from ragvis.index.walk import Paths, checked_paths, is_under
+from ragvis.index.walk import Paths, is_under
 from ragvis.types import Tell
 
 if TYPE_CHECKING:

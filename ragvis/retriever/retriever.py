@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ragvis._arguments import as_list, require_text
+from ragvis._arguments import as_list, require_many, require_part, require_text
 from ragvis.documents.model import storable
 from ragvis.errors import IndexMismatch, UsageError
 from ragvis.index import Index, QueryKind
@@ -59,9 +59,7 @@ class Retriever:
     """
 
     def __init__(self, index: Index, reranker: Reranker | None = None) -> None:
-        if not hasattr(index, "reading"):
-            given = type(index).__name__
-            raise UsageError(f"{given} is no open index", "Retriever(Index.open(folder)).")
+        require_part(index, "open index", "reading", "Retriever(Index.open(folder)).")
         self.index = index
         self.reranker = reranker
 
@@ -114,8 +112,7 @@ class Retriever:
         filter: str | None = None,
     ) -> list[list[Hit]]:
         """``search`` for many texts, which are encoded in batches; hits of each. Raises as it."""
-        if isinstance(queries, str):
-            raise UsageError("one query is not many", "Use search(), or give a list.")
+        require_many(queries, "query", "search")
         queries = list(queries)
         _check(k, modality, 0.0)
         where = parse_filter(filter) if filter else None

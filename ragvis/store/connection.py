@@ -6,12 +6,11 @@ bytes a page and refuses a page that does not match; the ``apsw`` package brings
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ def stamp(file: Path) -> Stamp:
         IndexMissing: none is there.
     """
     found = None
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         found = file.stat()
     if found is None or not stat.S_ISREG(found.st_mode):
         folder = file.parent
