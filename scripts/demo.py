@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ Next:
   ragvis index ~/Documents ~/Pictures        your own files, into indexes/default
   ragvis --help
 """
-ABSTAINED = 3
+ABSTAINED, MISMATCH = 3, 4
 
 
 def command(*arguments: str) -> int:
@@ -41,7 +42,12 @@ def command(*arguments: str) -> int:
 def main() -> int:
     """Stop at the first command that fails."""
     os.environ.setdefault("RAGVIS_MODEL", "pocket")
-    done = command("index", COLLECTION, "-i", INDEX, "--encoder", "pocket")
+    building = ("index", COLLECTION, "-i", INDEX, "--encoder", "pocket")
+    done = command(*building)
+    if done == MISMATCH:
+        print("It is of an earlier pocket: made anew.")
+        shutil.rmtree(INDEX)
+        done = command(*building)
     if done:
         return done
     for title, question in QUESTIONS:

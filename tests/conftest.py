@@ -59,6 +59,7 @@ class WordEncoder:
     fit = Fit(4, 4, "squash")
     batch = 4
     lanes = 1
+    names = None
     tower = None
 
     def __init__(self, fingerprint: str = "f" * 64) -> None:

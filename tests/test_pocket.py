@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import checkpoints
+import numpy as np
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 from conftest import DEMO
 from open_clip.transform import PreprocessCfg, image_transform_v2
+from safetensors.torch import load_file
 from test_composer import make_hit
 from transformers import AutoModel, AutoTokenizer, CLIPVisionModelWithProjection
 
@@ -44,18 +47,57 @@ def test_the_encoders_text_tower_is_minilm(pocket_encoder: Any, pocket_folder: A
     assert isinstance(model, type(AutoModel.from_config(model.config, add_pooling_layer=False)))
 
 
-def test_the_encoders_image_tower_is_the_one_that_was_trained(pocket_encoder: Any) -> None:
-    pictures = [open_picture(p) for p in sorted((DEMO / "images").glob("flag-*.jpg"))]
+@torch.inference_mode()
+def test_the_encoders_image_tower_is_the_sum_of_what_two_libraries_see(
+    pocket_encoder: Any, pocket_folder: pocket.Pocket
+) -> None:
+    shown = sorted((DEMO / "images").glob("*.jpg"))[::4]
+    tower = pocket_encoder._model.visual
+    reference = image_transform_v2(PreprocessCfg(**tower.preprocess_cfg), is_train=False)
+    pixels = torch.stack([reference(open_picture(p)) for p in shown])
+    trained = trained_tower()(pixel_values=tower._smaller(pixels)).image_embeds
+    state = load_file(pocket_folder.encoder / pocket.PHOTOGRAPHS)
+    network = timm.create_model(pocket.NETWORK).eval()
+    network.load_state_dict({k[4:]: v for k, v in state.items() if k.startswith("net.")})
+    features = network.forward_head(network.forward_features(pixels), pre_logits=True)
+    mapped = F.linear(features, state["head.weight"], state["head.bias"])
+    classes = network(pixels).softmax(-1) @ state["classes"]
+    whole = F.normalize(trained, dim=-1) + F.normalize(mapped, dim=-1) + classes
+    expected = F.normalize(whole, dim=-1).numpy()
+    found = pocket_encoder.encode_pictures([open_picture(p) for p in shown])
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def trained_tower() -> Any:
     with quiet():
-        trained = CLIPVisionModelWithProjection.from_pretrained(
+        return CLIPVisionModelWithProjection.from_pretrained(
             pocket.WEIGHTS / "vision", dtype=torch.float32
         ).eval()
-    about = PreprocessCfg(**pocket_encoder._model.visual.preprocess_cfg)
-    reference = image_transform_v2(about, is_train=False)
-    pixels = torch.stack([reference(p) for p in pictures])
-    with torch.inference_mode():
-        expected = F.normalize(trained(pixel_values=pixels).image_embeds, dim=-1).numpy()
-    assert pocket_encoder.encode_pictures(pictures) == pytest.approx(expected, abs=1e-4)
+
+
+@torch.inference_mode()
+def test_the_vit_is_shown_what_its_own_preprocessing_makes(pocket_encoder: Any) -> None:
+    shown = [open_picture(p) for p in sorted((DEMO / "images").glob("*.jpg"))]
+    tower = pocket_encoder._model.visual
+    own, outer = (
+        image_transform_v2(PreprocessCfg(**about), is_train=False)
+        for about in (tower.vit.preprocess_cfg, tower.preprocess_cfg)
+    )
+    direct = tower.vit(torch.stack([own(p) for p in shown]))
+    inner = tower.vit(tower._smaller(torch.stack([outer(p) for p in shown])))
+    alike = F.cosine_similarity(direct, inner)
+    assert alike.quantile(0.1) > 0.99 and alike.min() > 0.97  # small ones are enlarged between
+
+
+def test_photographs_find_their_names(pocket_encoder: Any) -> None:
+    """None of these was in the pictures that pocket's own tower was trained on."""
+    names = ["bison", "koala", "komodo-dragon", "scarlet-macaw", "hedgehog", "chameleon"]
+    images = DEMO / "images"
+    shown = [open_picture(images / f"animal-{name}.jpg") for name in names]
+    seen = pocket_encoder.encode_pictures(shown)
+    texts = pocket_encoder.encode_texts([f"a photo of a {n.replace('-', ' ')}" for n in names])
+    right = (seen @ texts.T).argmax(1) == np.arange(len(names))
+    assert right.sum() >= 5
 
 
 def test_encoders_know_their_limits(pocket_encoder: Any) -> None:
@@ -202,9 +244,9 @@ def test_killed_half_way_and_started_twice(tmp_path: Path, monkeypatch: pytest.M
     first = start_build()
     assert first.stdout is not None and first.stdout.readline() == "fetching\n"
     second = start_build()  # while the first one holds the lock
-    said = [process.communicate("\n\n", timeout=120)[0] for process in (first, second)]
+    said = [process.communicate("\n\n\n", timeout=120)[0] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0]
-    assert [text.count("fetching") for text in said] == [1, 0]  # one built, one waited
+    assert [text.count("fetching") for text in said] == [2, 0]  # one built, one waited
     found = pocket.installed()
     assert found is not None and (found.model / "part").read_text() == "whole"
     assert not list(found.root.parent.glob("*.part"))

@@ -67,7 +67,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, pocket_folder: Any) -> smoke
 
 
 def test_every_stage_learns(small: smoke.Outcome) -> None:
-    for losses in (small.tower, small.stage_1, small.stage_2):
+    for losses in (small.tower, small.photographs, small.stage_1, small.stage_2):
         assert sum(losses[-5:]) < 0.95 * sum(losses[:5])
     assert small.recall["pictures"] >= 4
     assert 0 <= small.recall["recall@1"] <= small.recall["recall@5"] <= 1
@@ -104,9 +104,12 @@ def test_measures_and_transcripts_are_written(small: smoke.Outcome) -> None:
 def test_a_package_says_what_is_in_it(small: smoke.Outcome, tmp_path: Path) -> None:
     work = small.model.parent
     out, listed = tmp_path / "out", work / "pictures" / pictures.LISTED
-    finish.package(work / "tower", work / "stage2", small.metrics, listed, out)
+    parts = (work / "tower", work / "photographs", work / "stage2")
+    finish.package(*parts, small.metrics, listed, out)
     facts = json.loads((out / "pocket.json").read_text())
     connector = (out / CONNECTOR).read_bytes()
+    mapped = (out / "photographs" / "model.safetensors").read_bytes()
+    assert facts["photo_head"]["sha256"] == hashlib.sha256(mapped).hexdigest()
     assert facts["connector"]["sha256"] == hashlib.sha256(connector).hexdigest()
     assert facts["training_data"]["images"] == {
         "npm:@iconify-json/shapes@1": {"images": 60, "licences": ["CC0-1.0"]}
@@ -115,7 +118,7 @@ def test_a_package_says_what_is_in_it(small: smoke.Outcome, tmp_path: Path) -> N
     assert "naming: new thing" in text and "photographs**: not measured" in text
     assert "npm:@iconify-json/shapes@1: ragvis (CC0-1.0)" in text
     with pytest.raises(UsageError, match="already"):
-        finish.package(work / "tower", work / "stage2", {}, listed, out)
+        finish.package(*parts, {}, listed, out)
     assert facts["language_model"] == pocket.recipe()["language_model"]
     assert set(facts) == set(pocket.recipe())
 

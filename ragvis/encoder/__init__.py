@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ragvis.encoder.names import Names
     from ragvis.media.fit import Fit
     from ragvis.media.images import Picture
 
@@ -32,6 +33,7 @@ class Encoder(Protocol):
         fit: how it takes pictures.
         batch: texts or pictures that it takes at a time.
         lanes: threads that may use it side by side with profit.
+        names: what it may call pictures; None where it has no words for them.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Encoder(Protocol):
     fit: Fit
     batch: int
     lanes: int
+    names: Names | None
 
     @property
     def tower(self) -> Any:

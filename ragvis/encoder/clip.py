@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from ragvis._lazy import require
+from ragvis.encoder.names import Names
+from ragvis.encoder.pocket_tower import PocketTower, fold
 from ragvis.errors import ModelError, ModelUnavailable
 from ragvis.media.fit import Fit, Mode
 from ragvis.media.images import fitted
@@ -36,11 +38,13 @@ class ClipEncoder:
     serves both.
     """
 
-    def __init__(self, name: str, model: Any, tokenizer: Any) -> None:
-        self.name = name
+    def __init__(self, name: str, model: Any, tokenizer: Any, names: Names | None = None) -> None:
+        self.name, self.names = name, names
         self.fingerprint = _fingerprint(model)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._dtype = torch.float16 if self.device == "cuda" else torch.float32
+        if isinstance(model.visual, PocketTower):
+            fold(model.eval().visual.net)
         self._model = model.to(self.device, self._dtype).eval()
         self.batch = _BATCH[self.device]
         self._cores = torch.get_num_threads()
@@ -66,12 +70,13 @@ class ClipEncoder:
             model, _, _ = open_clip.create_model_and_transforms(
                 architecture, pretrained=pretrained, require_pretrained=True, **text_cfg
             )
-            return cls(name, model, open_clip.get_tokenizer(architecture))
+            names = _widen(model, architecture)
+            return cls(name, model, open_clip.get_tokenizer(architecture), names)
 
     @property
     def tower(self) -> Any:
-        """The torch module that sees."""
-        return self._model.visual
+        """The torch module that sees; of pocket's, the one that its answering model has too."""
+        return getattr(self._model.visual, "vit", self._model.visual)
 
     def enter_lane(self) -> None:
         """Share the cores with the other lanes' threads."""
@@ -135,6 +140,16 @@ class ClipEncoder:
         with self._tokenizing:  # not verbose: texts over the limit are what we are asking about
             found = inner(texts, add_special_tokens=False, verbose=False)
         return [len(ids) for ids in found.input_ids]
+
+
+def _widen(model: Any, architecture: str) -> Names | None:
+    """Give pocket's model the rest of its tower, where a local folder holds it; its names."""
+    _, local, folder = architecture.partition("local-dir:")
+    beside = Path(folder) / pocket.PHOTOGRAPHS
+    if not local or not beside.is_file():
+        return None
+    model.visual = PocketTower.load(model.visual, beside)
+    return Names.load(beside)
 
 
 def _breakable(text: str) -> str:

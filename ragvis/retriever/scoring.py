@@ -31,6 +31,8 @@ class Query:
     Attributes:
         like: id of the item whose neighbours are wanted; it is not found itself.
         known: the indexed picture that the query's picture seems to show again.
+        name: what its picture is called: by what the index knows of that one, or else by the
+            encoder where it is sure.
         by_name: what passages are asked for instead, once the picture has a name.
         encoder: fingerprint of what encoded it; "" where that is not known.
     """
@@ -39,6 +41,7 @@ class Query:
     vectors: dict[QueryKind, Vectors]
     like: int | None = None
     known: Hit | None = None
+    name: str = ""
     by_name: Query | None = None
     encoder: str = ""
 
@@ -108,9 +111,9 @@ class Relevance:
 # Fitted by logistic regression on the tune half of tests/evalset: see scripts/fit_relevance.py.
 RELEVANCE: Mapping[tuple[QueryKind, Modality], Relevance] = {
     ("text", "text"): Relevance(-6.50, 0.39, 3.70, 0.24, -0.35, 5.04),
-    ("text", "image"): Relevance(-5.62, 0.89, 5.62, 0.56, 1.09, 0.08),
-    ("image", "text"): Relevance(-3.76, 1.83, 0.0, 0.0, 0.0, 0.0),
-    ("image", "image"): Relevance(-4.13, 0.28, 0.0, 0.0, 0.0, 0.0),
+    ("text", "image"): Relevance(-5.72, 0.60, 5.34, 0.62, 1.06, 0.34),
+    ("image", "text"): Relevance(-4.18, 1.58, 0.0, 0.0, 0.0, 0.0),
+    ("image", "image"): Relevance(-4.24, 0.45, 0.0, 0.0, 0.0, 0.0),
 }
 _NOTHING = Shared(0.0, 0.0)
 

@@ -16,6 +16,7 @@ from scripts.pocket import conversations, finish, instructions, parts, pictures
 from scripts.pocket import smoke as smoke_run
 from scripts.pocket.card import card as card_of
 from scripts.pocket.loop import Plan
+from scripts.pocket.photographs import measure, train_photographs
 from scripts.pocket.stages import CONNECTOR, Data, stage_1, stage_2
 from scripts.pocket.tower import Shape, train_tower
 
@@ -56,7 +57,8 @@ def recipe() -> None:
 
     \b
     Pocket's way:
-      pictures, tower, assemble, instructions, stage1, stage2, export, evaluate, package
+      pictures, tower, photographs, assemble, instructions, stage1, stage2, export, evaluate,
+      package
     LLaVA-1.5's own:
       assemble --vision openai/clip-vit-large-patch14-336 --language lmsys/vicuna-7b-v1.5
         --template vicuna_v1, stage1 --template plain (its 558,000 captions), stage2 --template
@@ -94,6 +96,26 @@ def tower(listed: Path, out: Path, text_encoder: str, batch: int, rate: float, s
     plan = Plan(steps, rate, decay=0.1)
     trained = train_tower(listed, out, text_encoder, Shape(), plan, batch)
     click.echo(json.dumps(trained.recall))
+
+
+@recipe.command("photographs")
+@click.option("--listed", type=FILE, required=True, help="pictures.jsonl.")
+@click.option("--out", type=FOLDER, required=True)
+@click.option("--text-encoder", default="pocket", show_default=True, help="An encoder of ragvis.")
+@click.option("--rate", default=1e-3, show_default=True)
+@steps
+def photographs(listed: Path, out: Path, text_encoder: str, rate: float, steps: int) -> None:
+    """Map what EfficientNet-Lite0 sees into the space of a frozen text encoder."""
+    plan = Plan(steps, rate, decay=0.05)
+    click.echo(json.dumps(train_photographs(listed, out, text_encoder, plan).recall))
+
+
+@recipe.command("measure")
+@click.option("--listed", type=FILE, required=True, help="pictures.jsonl.")
+@click.option("--encoder", default="pocket", show_default=True, help="An encoder of ragvis.")
+def measure_encoder(listed: Path, encoder: str) -> None:
+    """Measure how an encoder finds and names the held-out pictures of a list."""
+    click.echo(json.dumps(measure(listed, encoder)))
 
 
 @recipe.command("assemble")
@@ -183,15 +205,24 @@ def evaluate(model: Path, data: Path, out: Path, images: Path | None) -> None:
 
 @recipe.command("package")
 @click.option("--vision", type=FOLDER, required=True, help="What `tower` wrote.")
+@click.option("--photographs", type=FOLDER, required=True, help="What `photographs` wrote.")
 @click.option("--trained", type=FOLDER, required=True, help="What stage 2 wrote.")
 @click.option("--metrics", type=FILE, required=True, help="What `evaluate` wrote.")
 @click.option("--listed", type=FILE, required=True, help="pictures.jsonl.")
 @click.option("--out", type=FOLDER, required=True)
 @click.option("--how", default=finish.MADE, help="How they were made, for the card.")
-def package(vision: Path, trained: Path, metrics: Path, listed: Path, out: Path, how: str) -> None:
+def package(
+    vision: Path,
+    photographs: Path,
+    trained: Path,
+    metrics: Path,
+    listed: Path,
+    out: Path,
+    how: str,
+) -> None:
     """Write what ships of a pocket: weights, a pocket.json that is true of them, its card."""
     measured = json.loads(metrics.read_text("utf-8"))
-    facts = finish.package(vision, trained, measured, listed, out, how)
+    facts = finish.package(vision, photographs, trained, measured, listed, out, how)
     (out / CARD).write_text(card_of(facts), "utf-8")
 
 

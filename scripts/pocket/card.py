@@ -15,8 +15,8 @@ _LIMITS = """\
 
 ## What it cannot do
 
-- **Name what it sees in photographs**: {photo} right on unseen ones. Where it seems to know a
-  picture, it has read its file name.
+- **Name what it sees in photographs**: {photo} right on unseen ones. Where it seems to know one, it
+  has read its file name, or the name that the encoder dared to give it.
 - **Tell reliably which of several pictures shows a thing**: {which} right.
 - **Go from a picture to what a text says of the thing in it**: {both} right; or from one source to
   another: {steps}.
@@ -32,9 +32,13 @@ that matters: read the sources it cites.
 
 ## What it is
 
-An image tower of ours (12.7 M parameters, 128 pixels) in the text space of {text}; a two-layer
-connector; {language} with a LoRA. Both base models are Apache-2.0 and are fetched from PyPI wheels
-that are pinned by hash.
+To find by: an image tower of ours (12.7 M parameters, 128 pixels) in the text space of {text}, and
+beside it {photo_model} (4.6 M, 224 pixels), which lies in the same space by a linear map and by its
+classes' names. Drawings are seen by the first, photographs by the second (trained {photo_trained}).
+
+To answer: that tower of ours alone, a two-layer connector, and {language} with a LoRA.
+
+The three base models are Apache-2.0 and are fetched from PyPI wheels that are pinned by hash.
 """
 _HOW = """\
 ## How it was trained
@@ -81,10 +85,13 @@ def card(facts: dict[str, Any]) -> str:
         which=_said(measured, "which source shows it"),
         refused=_said(measured, "refusing what the texts do not say"),
         text=facts["text_encoder"]["name"],
+        photo_model=facts["photo_encoder"]["name"],
+        photo_trained=facts["photo_encoder"]["trained"],
         language=facts["language_model"]["name"],
     )
     how = _HOW.format(trained=textwrap.fill(facts["trained"], 100))
-    return "\n".join([head, _figures(measured), how, _sources(facts["training_data"])])
+    figures = _figures(measured) + _finding(facts["metrics"].get("finding", {}))
+    return "\n".join([head, figures, how, _sources(facts["training_data"])])
 
 
 def _measured(metrics: dict[str, Any]) -> dict[str, Measure]:
@@ -113,6 +120,28 @@ def _figures(measured: dict[str, Measure]) -> str:
     for what, (share, n) in measured.items():
         low, high = wilson(round(share * n), n)
         lines.append(f"| {what} | {n} | {100 * share:.1f} % | {100 * low:.0f}–{100 * high:.0f} |")
+    return "\n".join([*lines, ""])
+
+
+def _finding(measured: dict[str, Any]) -> str:
+    """How often a picture's own caption is the first, or among five, of all captions of its row."""
+    if not measured:
+        return ""
+    lines = [
+        "",
+        "Finding: how often a picture's caption comes first of all captions, or among five, and a",
+        "caption's picture of all pictures. Naming: how many pictures the encoder dares to name,",
+        "and how many of these names are near the caption as texts. None of them was trained on:",
+        "",
+        "| | pictures | captions | caption found | picture found | named | near |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for what, found in measured.items():
+        i2t, t2i = (" / ".join(f"{x:.0f} %" for x in found[way]) for way in ("i2t", "t2i"))
+        of = f"{found['pictures']:,} | {found['captions']}"
+        named = f"{found['named']:.0f} % | {found['right']:.0f} %"
+        lines.append(f"| {what} | {of} | {i2t} | {t2i} | {named} |")
+    lines += ["", *(note for found in measured.values() if (note := found.get("note")))]
     return "\n".join([*lines, ""])
 
 

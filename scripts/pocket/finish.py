@@ -28,6 +28,7 @@ from ragvis.models import pocket
 from ragvis.prompts import is_refusal
 from scripts.pocket import pictures
 from scripts.pocket.conversations import Conversation
+from scripts.pocket.photographs import HEAD
 from scripts.pocket.stages import CONNECTOR, LORA, read_connector
 
 METRICS = "metrics.json"
@@ -142,6 +143,7 @@ def _quoted(text: str) -> str:
 
 def package(
     vision: Path,
+    photographs: Path,
     trained: Path,
     metrics: dict[str, Any],
     listed: Path,
@@ -153,6 +155,7 @@ def package(
 
     Args:
         vision: what the tower's training wrote.
+        photographs: what the training of its part for photographs wrote.
         trained: what stage 2 wrote.
         metrics: what ``evaluate`` wrote.
         listed: ``pictures.jsonl`` of all that it was trained on.
@@ -166,11 +169,14 @@ def package(
         raise UsageError(f"{out} is there already", "Choose another --out.")
     shutil.copytree(vision / "vision", out / "vision")
     shutil.copy(vision / "preprocessor_config.json", out)
+    (out / "photographs").mkdir()
+    shutil.copy(photographs / HEAD, out / "photographs")
     shutil.copytree(trained / LORA, out / LORA)
     shutil.copy(trained / CONNECTOR, out)
     facts = pocket.recipe()
     files = {
         "image_encoder": "vision/model.safetensors",
+        "photo_head": f"photographs/{HEAD}",
         "lora": "lora/adapter_model.safetensors",
         "connector": CONNECTOR,
     }

@@ -19,6 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from scripts.pocket import conversations, finish, instructions, parts, pictures
 from scripts.pocket.conversations import Conversation
 from scripts.pocket.loop import Plan, train
+from scripts.pocket.photographs import train_photographs
 from scripts.pocket.stages import CONNECTOR, Data, stage_1, stage_2
 from scripts.pocket.tower import Shape, train_tower
 
@@ -40,6 +41,7 @@ class Outcome:
     """The losses of each stage by step, and what was measured at the end."""
 
     tower: list[float]
+    photographs: list[float]
     stage_1: list[float]
     stage_2: list[float]
     recall: dict[str, float]
@@ -52,6 +54,7 @@ def run(work: Path, steps: int = 40) -> Outcome:
     listed = _pictures(work)
     small = Shape(width=64, layers=2, heads=2, side=_SIDE)
     tower = train_tower(listed, work / "tower", "pocket", small, Plan(2 * steps, 2e-3), batch=32)
+    seen = train_photographs(listed, work / "photographs", "pocket", Plan(steps, 3e-3))
     for split in ("train", "test"):
         instructions.make(listed, split, 120, 160, work / "pictures" / split, seed=len(split))
     captions, turns = (
@@ -74,7 +77,7 @@ def run(work: Path, steps: int = 40) -> Outcome:
     test = conversations.read(work / "pictures" / "test" / "conversations.json", work / "pictures")
     one_a_kind = list({one.kind: one for one in test}.values())
     metrics = finish.evaluate(work / "model", one_a_kind, work / "measured")
-    return Outcome(tower.losses, first, second, tower.recall, metrics, work / "model")
+    return Outcome(tower.losses, seen.losses, first, second, tower.recall, metrics, work / "model")
 
 
 def _pictures(work: Path) -> Path:

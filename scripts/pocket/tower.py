@@ -105,7 +105,7 @@ def train_tower(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
     model = CLIPVisionModelWithProjection(shape.config(vectors.shape[1])).to(device)
-    lesson = Lesson(model, known.pixels(shape.side), _rows(known.captions, names), vectors, batch)
+    lesson = Lesson(model, known.pixels(shape.side), rows_of(known.captions, names), vectors, batch)
     of = f"{listed} {len(known.files)} {text_encoder} {batch}"
     learned = [*model.parameters(), lesson.scale]
     losses = train(learned, lesson.loss, plan, out, of=of)
@@ -149,8 +149,7 @@ class Lesson:
             seen = self._model(shown.to(device)).image_embeds
         cosines = F.normalize(seen.float(), dim=-1) @ self._vectors.T  # (b, m)
         own = self._rows[chosen].to(device)
-        likeness = (self._vectors[own] @ self._vectors.T / _TEMPERATURE).softmax(-1)
-        wanted = 0.25 * likeness + 0.75 * F.one_hot(own, len(self._vectors))
+        wanted = 0.25 * likeness(self._vectors, own) + 0.75 * F.one_hot(own, len(self._vectors))
         scale = self.scale.clamp(max=4.1).exp()
         told = -(wanted * (cosines * scale).log_softmax(-1)).sum(-1).mean()
         return told + 2 * (1 - cosines.gather(1, own[:, None])).mean()
@@ -159,20 +158,31 @@ class Lesson:
 @torch.inference_mode()
 def recall(model: Any, held: Captioned, texts: Any, side: int) -> dict[str, float]:
     """How many held-out pictures find their caption first, and among the first five."""
-    names = sorted(set(held.captions))
-    vectors = torch.from_numpy(texts.encode_texts(names))
     plain = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
     seen = [
         model(plain(x).to(model.device)).image_embeds for x in torch.split(held.pixels(side), 256)
     ]
-    cosines = F.normalize(torch.cat(seen).float().cpu(), dim=-1) @ vectors.T
-    own = cosines.gather(1, _rows(held.captions, names)[:, None])
+    return found_by(torch.cat(seen).float().cpu(), held, texts)
+
+
+def found_by(seen: torch.Tensor, held: Captioned, texts: Any) -> dict[str, float]:
+    """The same, of pictures' vectors: (n, dim), of any length."""
+    names = sorted(set(held.captions))
+    vectors = torch.from_numpy(texts.encode_texts(names))
+    cosines = F.normalize(seen, dim=-1) @ vectors.T
+    own = cosines.gather(1, rows_of(held.captions, names)[:, None])
     ranks = (cosines > own).sum(-1)
     found = {f"recall@{k}": float((ranks < k).float().mean()) for k in (1, 5)}
     return {**found, "pictures": len(held.files), "captions": len(names)}
 
 
-def _rows(captions: Sequence[str], names: list[str]) -> torch.Tensor:
+def likeness(vectors: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """How much each of m captions would do for those at ``own``: (b, m), rows that add up to 1."""
+    return (vectors[own] @ vectors.T / _TEMPERATURE).softmax(-1)
+
+
+def rows_of(captions: Sequence[str], names: list[str]) -> torch.Tensor:
+    """The place of each caption among the names: (n,) int64."""
     place = {name: i for i, name in enumerate(names)}
     return torch.tensor([place[caption] for caption in captions])
 
