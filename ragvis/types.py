@@ -49,6 +49,7 @@ class Hit:
         ordinal: which picture of its document this is, from 0.
         paths: all files that hold the same bytes, as they were given; ``path`` is the first.
         duplicates: paths of hits that say the same and were folded into this one.
+        looks_like: what the encoder calls a picture that has no caption; "" where it is not sure.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Hit:
     ordinal: int = 0
     paths: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
+    looks_like: str = ""
 
     @property
     def name(self) -> str:

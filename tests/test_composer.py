@@ -59,6 +59,7 @@ def make_hit(
         scores={},
         text=text,
         file=f"/nowhere/{name}",
+        looks_like=more.get("looks_like", ""),
     )
 
 

@@ -166,7 +166,7 @@ class Prepared:
         return notes
 
     def _retrieve(self, k: int | None, pictures: Sequence[Picture]) -> tuple[Ranked, str]:
-        """What is found; and what is known of the indexed picture that the question's own shows.
+        """What is found; and what the question's own picture is called, where that is known.
 
         A picture that the index knows by name is looked for by that name; another one by its
         vector. Retrieved pictures are for what the words ask: the photo itself is there already.
@@ -179,7 +179,7 @@ class Prepared:
             others = self._retriever.rank(by_words, most, judge=False).images
             known = query.known.id if query.known else None
             ranked = replace(ranked, images=[h for h in others if h.id != known])
-        return ranked, (query.known.text or query.known.title) if query.known else ""
+        return ranked, query.name
 
     def _attach(self, n: int, source: PictureSource, picture: Picture, known_as: str) -> Attachment:
         hit = attached_hit(n, source, picture)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragvis import encoder
 from ragvis._arguments import require_text
 from ragvis.assistant.prepared import attached_hit
 from ragvis.composer import Attachment, CitationFilter, Room, compose, neutral
@@ -15,10 +16,12 @@ from ragvis.errors import PromptTooLong, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
+from ragvis.models import pocket
 from ragvis.prompts import NOT_FOUND, NOT_SEEN, SAY_WHAT_IS_SEEN, is_refusal
 from ragvis.types import Hit, Tell, silent
 
 if TYPE_CHECKING:
+    from ragvis.encoder import Encoder
     from ragvis.generator.choice import Generator
     from ragvis.media.images import Picture
 
@@ -39,7 +42,8 @@ class VisionChat:
         chat.reply("What is unique about it?")
 
     Pocket learned to refuse where there are numbered sources, and only there: it is asked with the
-    picture as its one source, without the turns before, and says what it cannot see in it. Other
+    picture as its one source, under the name that its encoder may have for it, without the turns
+    before, and says what it cannot see in it. Other
     models are told to in words before the first message; the rest is the tutorial's conversation.
 
     Args:
@@ -72,6 +76,8 @@ class VisionChat:
         self.system = system
         self.refuse = refuse and system is None
         self._pictures: list[tuple[Hit, Picture]] = []  # none, or the one
+        self._eyes: Encoder | None = None
+        self._name: str | None = None  # of the picture; None until it was looked at
         self._turns: list[Turn] = []
         self.prompt = ""  # the last one, exactly
         self.drawn = self.sampling  # how the last answer was
@@ -156,6 +162,7 @@ class VisionChat:
     def _open(self, source: str | Path | bytes | Picture) -> None:
         picture = load_picture(source)
         self._pictures = [(attached_hit(0, source, picture), picture)]
+        self._name = None
 
     def reply(self, prompt: str, sampling: Sampling | None = None) -> str:
         """Go on with the conversation. A reply is part of it once it has ended, and only where
@@ -196,9 +203,21 @@ class VisionChat:
 
     def _grounded(self, question: str, sampling: Sampling) -> str:
         """The question of the picture as the only source."""
-        shown = [Attachment(self.hit, self.picture.size)]
+        shown = [Attachment(self.hit, self.picture.size, self._called())]
         room = Room(answer=sampling.max_new_tokens)
         return compose(question, [], shown, {}, self.generator.spec, room).prompt
+
+    def _called(self) -> str:
+        """What pocket's encoder calls the picture, where it is sure: pocket itself knows few."""
+        if self._name is None and pocket.installed() is not None:
+            self._name = self._look()
+        return self._name or ""
+
+    def _look(self) -> str:
+        if self._eyes is None:
+            self._eyes = encoder.load("pocket", silent)
+        names, seen = self._eyes.names, self._eyes.encode_pictures([self.picture])
+        return names.of(seen)[0] if names else ""
 
     def _plain(self, turns: Sequence[Turn], sampling: Sampling) -> str:
         text = self._render(turns)

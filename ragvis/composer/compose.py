@@ -42,7 +42,7 @@ class Attachment:
 
     hit: Hit
     size: Size
-    known_as: str = ""  # caption or title of the indexed picture that shows the same
+    known_as: str = ""  # what it is called, by an indexed picture that shows the same or at sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +316,7 @@ def _line(n: int, piece: _Piece, markers: tuple[str, ...]) -> str:
         label = neutral(labelled("text", hit.name, hit.page), markers)
         return f"[{n}] {label}: {neutral(_titled(hit), markers)}"
     label = labelled("image", hit.name, hit.page)
-    told = [part for part in (piece.known_as or hit.text, piece.note) if part]
+    told = [p for p in (piece.known_as or hit.text or hit.looks_like, piece.note) if p]
     known = ". ".join([*(part.rstrip(". ") for part in told[:-1]), *told[-1:]])
     line = f"[{n}] " + neutral(f"{label} — {known}" if known else label, markers)
     return f"{IMAGE_TOKEN}\n{line}" if piece.placed == "pixels" else line

@@ -26,7 +26,7 @@ from ragvis.store.catalog import Catalog
 from ragvis.store.rows import DocumentRow, FileRow, ItemRow
 
 if TYPE_CHECKING:
-    from ragvis.encoder import Encoder
+    from ragvis.encoder import Encoder, Vectors
     from ragvis.media.fit import Fit
 
 PASSAGE_TOKENS = 128  # longest passage, where the encoder reads that many
@@ -170,8 +170,20 @@ class Ingest:
         known = self._catalog.document_id(content)  # an equal file may have come first
         if known is not None or read.document is None:
             return known
-        vectors = [self._batches.vector(i.content) for i in read.items]
-        return self._catalog.add_document(read.document, read.items, np.array(vectors, np.float32))
+        vectors = np.array([self._batches.vector(i.content) for i in read.items], np.float32)
+        return self._catalog.add_document(read.document, self._named(read.items, vectors), vectors)
+
+    def _named(self, items: list[ItemRow], vectors: Vectors) -> list[ItemRow]:
+        """Pictures that nobody wrote a caption for are searched by what they look like, too."""
+        bare = [n for n, item in enumerate(items) if item.modality == "image" and not item.body]
+        names = self._encoder().names if bare else None
+        if names is None:
+            return items
+        named = dict(zip(bare, names.of(vectors[bare]), strict=True))
+        return [
+            replace(item, near=f"{item.near} {named.get(n, '')}".strip())
+            for n, item in enumerate(items)
+        ]
 
     def _finish(self, work: Plan) -> None:
         """Files that vanished go last: one that was moved has found its document by then."""

@@ -10,7 +10,7 @@ from ragvis.types import Hit
 ModalityChoice = Literal["any", "text", "image"]
 _KEYS = (
     *("id", "modality", "path", "file", "title", "section", "page", "span", "bbox", "ordinal"),
-    *("sha256", "score", "paths", "duplicates"),
+    *("sha256", "score", "paths", "duplicates", "looks_like"),
 )
 
 
@@ -26,8 +26,8 @@ def unique_id(hit: Hit) -> str:
 
 
 def content(hit: Hit) -> str:
-    """A passage; for a picture what is written about it."""
+    """A passage; for a picture what is written about it, or what it looks like."""
     if hit.modality == "text":
         return hit.text or ""
-    said = dict.fromkeys(filter(None, (hit.title, hit.section, hit.text)))
+    said = dict.fromkeys(filter(None, (hit.title, hit.section, hit.text, hit.looks_like)))
     return f"[picture {hit.name}] " + ". ".join(said)

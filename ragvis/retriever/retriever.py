@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -123,8 +123,9 @@ class Retriever:
     def query(self, text: str | None, pictures: Sequence[PictureSource] = ()) -> Query:
         """Encode what is looked for; several pictures become their mean.
 
-        One picture that an indexed one shows too has a name by that, and passages are looked for
-        by the name as well: CLIP alone hardly gets from a picture to a text.
+        One picture that an indexed one shows too has a name by that, and another one by the
+        encoder where that is sure. Passages are looked for by the name as well: CLIP alone hardly
+        gets from a picture to a text.
         """
         text = storable(require_text(text, "query").strip()) if str(text or "").strip() else None
         if not text and not pictures:
@@ -146,18 +147,24 @@ class Retriever:
         photo = replace(query, text=None, vectors={"image": query.vectors["image"]})
         with self.index.reading() as view:
             best = self._found(Search(self.index, view, "image"), [photo], 1, 0.0)[0]
-        if not best or not _is_known(best[0]):
-            return query
-        known = best[0]
+        known = best[0] if best and _is_known(best[0]) else None
+        told = [_name_of(known), known.text or ""] if known else []
+        if not any(told):
+            told = self._called(query.vectors["image"])
+        name = next(filter(None, reversed(told)), "")
         # The question comes last: a text that is too long for the encoder keeps its end.
-        said = dict.fromkeys(filter(None, (_name_of(known), known.text, query.text)))
+        said = dict.fromkeys(filter(None, (*told, query.text)))
         if not [part for part in said if part != query.text]:
-            return replace(query, known=known)
+            return replace(query, known=known, name=name)
         text = " ".join(said)
         named = self._text_queries([text])[0]
         # Its vector stays where the picture is all that was given.
         vectors = named.vectors if query.text else {**named.vectors, **query.vectors}
-        return replace(query, known=known, by_name=replace(named, vectors=vectors))
+        return replace(query, known=known, name=name, by_name=replace(named, vectors=vectors))
+
+    def _called(self, vector: Vectors) -> list[str]:
+        names = self.index.encoder.names
+        return names.of(vector[None]) if names else []
 
     def _text_queries(self, texts: Sequence[str]) -> list[Query]:
         fitting = [self._fitting(require_text(text, "query")) for text in texts]
@@ -236,12 +243,14 @@ class Retriever:
             # Between the encoding and now
             raise IndexMismatch("the index was made anew by another encoder", "Ask again.")
         wanted = max(_CANDIDATES, 4 * k)
+        call = self._called if search.modality == "image" else None
         hits = []
         for query, near in zip(queries, search.nearest(queries, wanted), strict=True):
             best = diverse(search.candidates(query, wanted, near), 2 * k + 8, diversity)
             items = self.index.items((c.id for c in best), search.where or EVERY)
-            found = fold([(to_hit(items[c.id], c), c) for c in best if c.id in items])
-            hits.append([hit for hit, _ in found][:k])
+            found = fold([(to_hit(items[c.id], c), c) for c in best if c.id in items])[:k]
+            # An item's neighbours are found without loading the encoder
+            hits.append([_looked_at(*one, call if query.like is None else None) for one in found])
         return hits
 
     def _judged(self, query: Query, hits: list[Hit]) -> list[Hit]:
@@ -277,6 +286,12 @@ def _chosen(ranked: Ranked, k: int, modality: str) -> list[Hit]:
 
 def _is_known(hit: Hit) -> bool:
     return hit.score >= KNOWN_PICTURE or hit.scores["image"] >= SAME_PICTURE
+
+
+def _looked_at(hit: Hit, scored: Scored, call: Callable[[Vectors], list[str]] | None) -> Hit:
+    """With what a picture of no caption looks like."""
+    named = call(scored.vector) if call and not hit.text else []
+    return replace(hit, looks_like=named[0]) if named else hit
 
 
 def _name_of(hit: Hit) -> str:

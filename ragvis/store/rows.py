@@ -46,7 +46,7 @@ class ItemRow:
     bbox: Box | None = None
     section: str = ""
     body: str = ""
-    near: str = ""  # the text around a picture; written, and searched, but not read back
+    near: str = ""  # what is around a picture or seen in it; searched, and not read back
     id: int = 0
     title: str = ""
     files: tuple[FileRow, ...] = ()

@@ -63,7 +63,7 @@ CREATE TABLE item (
     name TEXT NOT NULL,             -- its files' names as words, for full-text search
     content TEXT NOT NULL,          -- sha256 of what was embedded
     vector BLOB NOT NULL,           -- float16 little-endian, unit length
-    near TEXT NOT NULL DEFAULT ''   -- the text around a picture, for full-text search
+    near TEXT NOT NULL DEFAULT ''   -- the text around a picture, and what it looks like, to search
 );
 CREATE INDEX item_by_document ON item(document_id);
 CREATE INDEX item_by_content ON item(content);
