@@ -49,7 +49,8 @@ class Hit:
         ordinal: which picture of its document this is, from 0.
         paths: all files that hold the same bytes, as they were given; ``path`` is the first.
         duplicates: paths of hits that say the same and were folded into this one.
-        looks_like: what the encoder calls a picture that has no caption; "" where it is not sure.
+        looks_like: what the encoder calls a picture that has no caption; "" where
+            it is not sure, or was not loaded, as for ``like`` alone.
     """
 
     id: str

@@ -31,8 +31,8 @@ ANIMALS = Names(["koala", "gecko", "tern", "a koala bear"], np.vstack([AXES[:3],
 def test_a_name_is_near_and_nearer_than_those_of_other_things() -> None:
     between = AXES[:3].sum(0) / 3**0.5
     assert ANIMALS.of(np.stack([AXES[0], between, AXES[3]])) == ["koala", "", ""]
-    assert ANIMALS.judged(AXES[0]) == ("koala", pytest.approx(2.0))  # its synonym is no rival
-    assert ANIMALS.judged(between)[1] == pytest.approx(3**-0.5)
+    assert ANIMALS.nearest(AXES[:1]) == [("koala", pytest.approx(2.0))]  # its synonym is no rival
+    assert ANIMALS.nearest(between[None])[0][1] == pytest.approx(3**-0.5)
 
 
 def test_in_a_joint_space_names_lie_in_the_first_part() -> None:
@@ -44,7 +44,7 @@ def test_in_a_joint_space_names_lie_in_the_first_part() -> None:
 def test_sureness_never_lies_above_twice_the_cosine_plus_one(values: list[float]) -> None:
     row = np.array(values, np.float32)
     row /= max(1e-6, float(np.linalg.norm(row)))
-    name, sure = ANIMALS.judged(row)
+    name, sure = ANIMALS.nearest(row[None])[0]
     assert sure <= 2 * float(row[:3].max()) + 1 and name in ANIMALS.names
     assert (ANIMALS.of(row[None]) == [name]) == (sure >= SURE)
 
@@ -55,6 +55,9 @@ def test_names_come_out_of_one_file(tmp_path: Path) -> None:
     assert Names.load(file).of(AXES) == list("abcd")
     save_file({KEY: AXES}, file)
     with pytest.raises(KeyError):
+        Names.load(file)
+    save_file({KEY: AXES}, file, {KEY: json.dumps(["one"])})
+    with pytest.raises(ValueError, match="1 names for 4"):
         Names.load(file)
 
 

@@ -45,6 +45,7 @@ from scripts.pocket.branches import Sheaf, gather
 from scripts.pocket.card import card
 from scripts.pocket.conversations import IGNORED, Conversation
 from scripts.pocket.loop import Plan, train
+from scripts.pocket.photographs import measure
 from scripts.pocket.stages import (
     CONNECTOR,
     LORA,
@@ -99,6 +100,13 @@ def test_measures_and_transcripts_are_written(small: smoke.Outcome) -> None:
     shares: Any = small.metrics["right"]
     assert all(0 <= s["low"] <= s["share"] <= s["high"] <= 1 for s in shares.values())
     assert (folder / finish.TRANSCRIPTS).read_text().count("Wanted: ") == 10
+
+
+def test_an_encoder_is_measured_on_what_was_held_out(small: smoke.Outcome) -> None:
+    found = measure(small.model.parent / "pictures" / pictures.LISTED)
+    assert found["captions"] <= found["pictures"] == small.recall["pictures"]
+    assert all(0 <= found[way][0] <= found[way][1] <= 100 for way in ("i2t", "t2i"))
+    assert json.loads(json.dumps(found)) == found and 0 <= found["right"] <= 100
 
 
 def test_a_package_says_what_is_in_it(small: smoke.Outcome, tmp_path: Path) -> None:

@@ -168,8 +168,9 @@ class Prepared:
     def _retrieve(self, k: int | None, pictures: Sequence[Picture]) -> tuple[Ranked, str]:
         """What is found; and what the question's own picture is called, where that is known.
 
-        A picture that the index knows by name is looked for by that name; another one by its
-        vector. Retrieved pictures are for what the words ask: the photo itself is there already.
+        A picture that has a name, by the index or at sight, is looked for by that name; another one
+        by its vector. Retrieved pictures are for what the words ask: the photo itself is there
+        already.
         """
         most = max(8, k or 0)
         query = self._retriever.query(self.query, list(pictures))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragvis import encoder
+from ragvis import encoder as encoders
 from ragvis._arguments import require_text
 from ragvis.assistant.prepared import attached_hit
 from ragvis.composer import Attachment, CitationFilter, Room, compose, neutral
 from ragvis.conversation import image_first, render
-from ragvis.errors import PromptTooLong, UsageError
+from ragvis.errors import ModelError, PromptTooLong, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
@@ -76,7 +77,6 @@ class VisionChat:
         self.system = system
         self.refuse = refuse and system is None
         self._pictures: list[tuple[Hit, Picture]] = []  # none, or the one
-        self._eyes: Encoder | None = None
         self._name: str | None = None  # of the picture; None until it was looked at
         self._turns: list[Turn] = []
         self.prompt = ""  # the last one, exactly
@@ -209,15 +209,9 @@ class VisionChat:
 
     def _called(self) -> str:
         """What pocket's encoder calls the picture, where it is sure: pocket itself knows few."""
-        if self._name is None and pocket.installed() is not None:
-            self._name = self._look()
-        return self._name or ""
-
-    def _look(self) -> str:
-        if self._eyes is None:
-            self._eyes = encoder.load("pocket", silent)
-        names, seen = self._eyes.names, self._eyes.encode_pictures([self.picture])
-        return names.of(seen)[0] if names else ""
+        if self._name is None:
+            self._name = _named(self.picture)
+        return self._name
 
     def _plain(self, turns: Sequence[Turn], sampling: Sampling) -> str:
         text = self._render(turns)
@@ -244,6 +238,25 @@ class VisionChat:
                 f"the conversation takes {tokens} tokens of {spec.context_limit}",
                 "Start a new one.",
             )
+
+
+def _named(picture: Picture) -> str:
+    encoder = _pocket_encoder()
+    if encoder is None or encoder.names is None:
+        return ""
+    return encoder.names.of(encoder.encode_pictures([picture]))[0]
+
+
+@cache
+def _pocket_encoder() -> Encoder | None:
+    """The one encoder that names pictures; None where pocket lies not on this machine, or broken:
+    a chat does without a name then."""
+    if pocket.installed() is None:
+        return None
+    try:
+        return encoders.load("pocket", silent)
+    except ModelError:
+        return None
 
 
 def _ungrounded(pieces: Iterator[str]) -> Iterator[str]:

@@ -156,4 +156,6 @@ def _explained(hit: Hit) -> str:
         parts.append(
             f"{hit.scores['first']:.2f} before the model, which would answer: {answers:.0%}"
         )
+    if hit.looks_like:
+        parts.append(f"looks like: {hit.looks_like}")
     return f"\n      {hit.id}: " + "; ".join(parts)

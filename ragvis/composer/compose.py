@@ -42,7 +42,7 @@ class Attachment:
 
     hit: Hit
     size: Size
-    known_as: str = ""  # what it is called, by an indexed picture that shows the same or at sight
+    known_as: str = ""  # by the index, which has a picture that shows the same, or the encoder
 
 
 @dataclass(frozen=True, slots=True)

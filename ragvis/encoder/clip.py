@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from ragvis._lazy import require
 from ragvis.encoder.names import Names
-from ragvis.encoder.pocket_tower import PocketTower, fold
+from ragvis.encoder.pocket_tower import PocketTower, fuse_batch_norms
 from ragvis.errors import ModelError, ModelUnavailable
 from ragvis.media.fit import Fit, Mode
 from ragvis.media.images import fitted
@@ -44,7 +44,7 @@ class ClipEncoder:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._dtype = torch.float16 if self.device == "cuda" else torch.float32
         if isinstance(model.visual, PocketTower):
-            fold(model.eval().visual.net)
+            fuse_batch_norms(model.eval().visual.net)
         self._model = model.to(self.device, self._dtype).eval()
         self.batch = _BATCH[self.device]
         self._cores = torch.get_num_threads()
@@ -76,7 +76,8 @@ class ClipEncoder:
     @property
     def tower(self) -> Any:
         """The torch module that sees; of pocket's, the one that its answering model has too."""
-        return getattr(self._model.visual, "vit", self._model.visual)
+        visual = self._model.visual
+        return visual.vit if isinstance(visual, PocketTower) else visual
 
     def enter_lane(self) -> None:
         """Share the cores with the other lanes' threads."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 KEY = "names"  # of the vectors in the file, and of the JSON list in its metadata
 _OTHER = 0.6  # cosine of two names below which they are of different things
-# A name's cosine, and by how much that is above the next other thing's, together. Set on pictures
-# of known things in known styles: `python -m scripts.pocket measure` measures it.
+# A name's cosine, and by how much that is above the next other thing's, together. Set on new
+# pictures of known things (of those it names, 85 % are near the caption), not on photographs.
 SURE = 0.67
 
 
@@ -28,6 +28,8 @@ class Names:
     """A vocabulary with its vectors: (m, dim) float32, unit rows."""
 
     def __init__(self, names: Sequence[str], vectors: Vectors) -> None:
+        if len(names) != len(vectors):
+            raise ValueError(f"{len(names)} names for {len(vectors)} vectors")
         self.names = tuple(names)
         self._vectors = vectors
 
@@ -36,7 +38,7 @@ class Names:
         """Out of a safetensors file that holds both.
 
         Raises:
-            KeyError, ValueError, SafetensorError: it does not.
+            KeyError, ValueError, SafetensorError: it does not, or not as many of each.
         """
         with safe_open(file, "np") as opened:
             names = json.loads((opened.metadata() or {})[KEY])
@@ -44,16 +46,16 @@ class Names:
 
     def of(self, rows: Vectors) -> list[str]:
         """The name of each of some pictures' vectors, "" where it is not sure: rows (n, dim)."""
-        found = (self.judged(row) for row in rows)
-        return [name if sure >= SURE else "" for name, sure in found]
+        return [name if sure >= SURE else "" for name, sure in self.nearest(rows)]
 
-    def judged(self, row: Vectors) -> tuple[str, float]:
-        """The nearest name to a vector (dim,), and how sure that is; see ``SURE``.
+    def nearest(self, rows: Vectors) -> list[tuple[str, float]]:
+        """The nearest name to each vector (n, dim), and how sure that is; see ``SURE``.
 
-        A wider vector than the names' is of a joint space, which begins with theirs.
+        Wider vectors than the names' are of a joint space, which begins with theirs.
         """
-        cosines = self._vectors @ row[: self._vectors.shape[1]]
-        best = int(cosines.argmax())
-        others = cosines[self._vectors @ self._vectors[best] < _OTHER]
-        margin = cosines[best] - others.max() if len(others) else 1.0
-        return self.names[best], float(cosines[best] + margin)
+        cosines = rows[:, : self._vectors.shape[1]] @ self._vectors.T  # (n, m)
+        best = cosines.argmax(1)
+        alike = self._vectors[best] @ self._vectors.T >= _OTHER  # (n, m)
+        own = np.take_along_axis(cosines, best[:, None], 1)[:, 0]
+        margin = np.minimum(own - np.where(alike, -np.inf, cosines).max(1), 1.0)
+        return [(self.names[i], float(sure)) for i, sure in zip(best, own + margin, strict=True)]

@@ -1,10 +1,11 @@
 """Pocket's image tower: a small ViT of ours, and EfficientNet-Lite0, which has seen photographs.
 
-The ViT was trained on drawings, into the texts' space. EfficientNet-Lite0 (Tan and Le, 2019; the
-Lite form is Google's) was trained on ImageNet. It gets into the same space twice: by a linear map
-of its features that was learned from the ViT's pictures, and by ConSE (Norouzi et al., 2014), the
-mean of the classes' own texts, each weighed by its probability. That mean is short where
-EfficientNet is not sure, as it is with drawings, so the three parts need no weights.
+The ViT was trained on drawings and a few photographs, into the texts' space. EfficientNet-Lite0
+(Tan and Le, 2019; the Lite form is Google's) was trained on ImageNet. It gets into the same space
+twice: by a linear map of its features that was learned from the ViT's pictures, and by ConSE
+(Norouzi et al., 2014), the mean of the classes' own texts, each weighed by its probability. That
+mean is short where EfficientNet is not sure, as it is with drawings, so the three parts need no
+weights.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class PocketTower(nn.Module):
         """The tower of a ViT and what ``file`` holds.
 
         Raises:
-            RuntimeError, SafetensorError: the file holds something else.
+            KeyError, RuntimeError, SafetensorError: the file holds something else.
         """
         state = load_file(file)
         state.pop(KEY)
@@ -72,9 +73,9 @@ class PocketTower(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(n, 3, 224, 224) in -1..1 -> (n, dim), not of unit length."""
         features = features_of(self.net, images)
-        known: torch.Tensor = self.net.classifier(features).softmax(-1) @ self.classes
-        drawn = F.normalize(self.vit(self._smaller(images)), dim=-1)
-        return drawn + F.normalize(self.head(features), dim=-1) + known
+        conse: torch.Tensor = self.net.classifier(features).softmax(-1) @ self.classes
+        own = F.normalize(self.vit(self._smaller(images)), dim=-1)
+        return own + F.normalize(self.head(features), dim=-1) + conse
 
     def _smaller(self, images: torch.Tensor) -> torch.Tensor:
         """As the ViT takes them: (n, 3, side, side)."""
@@ -90,10 +91,11 @@ def features_of(network: Any, images: torch.Tensor) -> torch.Tensor:
     return pooled
 
 
-def fold(network: nn.Module) -> None:
-    """Fold batch norms into the convolutions before them, and lay these out as pixels come.
+def fuse_batch_norms(network: nn.Module) -> None:
+    """Fuse batch norms into the convolutions before them, and lay these out as pixels come.
 
-    Half the time on a CPU. Weights are not the same to the last bit on every machine then.
+    Half the time on a CPU. A fingerprint is taken before: the fused weights are not the same to
+    the last bit on every machine.
     """
     for part in list(network.modules()):
         for (name, conv), (after, norm) in pairwise(list(part.named_children())):

@@ -181,7 +181,8 @@ class Index:
                 f"the index in {self.path} was made by the encoder {made_by['encoder']}"
                 f" ({made_by['fingerprint'][:12]}), not by this {loaded.name}"
                 f" ({loaded.fingerprint[:12]})",
-                "Use that encoder, or make a new index: ragvis index PATH -i OTHER_FOLDER",
+                "Use that encoder, or make a new index: ragvis index PATH -i OTHER_FOLDER"
+                " (a pocket of another version is another encoder)",
             )
         self._encoder = loaded
 

@@ -51,7 +51,7 @@ class Ingest:
 
     Args:
         catalog: open for writing.
-        encoder: loads the encoder; not called where nothing is to be embedded.
+        encoder: loads the encoder; not called where nothing is to be embedded or named.
         fit: how the encoder takes pictures.
         on_commit: called after each commit with the number of items that went into it.
     """

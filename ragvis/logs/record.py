@@ -25,6 +25,7 @@ _PACKAGES = (
     "tokenizers",
     "bitsandbytes",
     "open-clip-torch",
+    "timm",
     "faiss-cpu",
     "faiss-gpu",
     "pillow",

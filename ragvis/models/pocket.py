@@ -151,8 +151,10 @@ def _build(part: Path, tell: Tell) -> None:
 
 
 def _weight_file(path: str) -> Path:
-    names = {"lora": "adapter_model.safetensors", "connector.safetensors": ""}
-    return WEIGHTS / path / names.get(path, "model.safetensors")
+    file = WEIGHTS / path
+    if file.suffix:
+        return file
+    return file / ("adapter_model.safetensors" if path == "lora" else "model.safetensors")
 
 
 def fetch_wheel(entry: dict[str, Any], folder: Path, tell: Tell) -> None:

@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from ragvis.errors import ModelError
 from ragvis.models.clip_layout import to_open_clip
 from ragvis.models.pocket import NETWORK, PHOTOGRAPHS
 from ragvis.prompts import POCKET_CHAT_SYSTEM
@@ -63,11 +64,19 @@ def _write_photographs(efficientnet: Path, weights: Path, out: Path) -> None:
     import timm
 
     theirs = torch.load(efficientnet, weights_only=True)
-    own = zip(timm.create_model(NETWORK).state_dict(), theirs.values(), strict=True)
-    state = {f"net.{name}": part.contiguous() for name, part in own}
+    own = timm.create_model(NETWORK).state_dict()
+    pairs = list(zip(own, theirs, strict=True))
+    if any(_end(a) != _end(b) or own[a].shape != theirs[b].shape for a, b in pairs):
+        hint = "Install the timm of scripts/constraints.txt."
+        raise ModelError("this timm puts EfficientNet-Lite0 together in another order", hint)
+    state = {f"net.{a}": theirs[b].contiguous() for a, b in pairs}
     with safe_open(weights / "photographs" / "model.safetensors", "pt") as head:
         state |= {name: head.get_tensor(name).float() for name in head.keys()}  # noqa: SIM118
         save_file(state, out / PHOTOGRAPHS, head.metadata())
+
+
+def _end(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _open_clip_config(shape: dict[str, Any]) -> dict[str, Any]:

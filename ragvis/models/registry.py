@@ -32,9 +32,7 @@ class Known:
 
 KNOWN = (
     Known(POCKET, "model", POCKET, "150 M parameters, answers on any CPU; ships with ragvis"),
-    Known(
-        POCKET, "encoder", POCKET, "our tower, EfficientNet-Lite0, MiniLM; ships with ragvis"
-    ),
+    Known(POCKET, "encoder", POCKET, "our tower, EfficientNet-Lite0, MiniLM; ships with ragvis"),
     Known("llava-1.5-7b", "model", "llava-hf/llava-1.5-7b-hf", "the default on a CUDA GPU, 8-bit"),
     Known("llava-1.5-13b", "model", "llava-hf/llava-1.5-13b-hf", "larger LLaVA-1.5"),
     Known("llava-1.6-vicuna-7b", "model", "llava-hf/llava-v1.6-vicuna-7b-hf", "NeXT, tiles"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +15,7 @@ from ragvis.documents.model import storable
 from ragvis.errors import IndexMismatch, UsageError
 from ragvis.index import Index, QueryKind
 from ragvis.index.filters import parse_filter
-from ragvis.retriever.folding import fold, join
+from ragvis.retriever.folding import Found, fold, join
 from ragvis.retriever.fusion import merge
 from ragvis.retriever.scoring import Query, Scored, Search, diverse
 from ragvis.store.rows import EVERY, ItemRow, Where
@@ -24,6 +24,7 @@ from ragvis.types import MODALITIES, Hit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ragvis.encoder.names import Names
     from ragvis.media.images import Picture
     from ragvis.retriever.rerank import Reranker
 
@@ -34,7 +35,7 @@ _CANDIDATES = 64  # of each ranking, at least
 _MOST = 10**9  # hits that may be asked for
 _MORE = 2  # times as many hits are ranked as are wanted: some are joined
 KNOWN_PICTURE = 0.5  # score above which an indexed picture shows what the query's picture shows
-SAME_PICTURE = 0.95  # cosine above which two pictures are one, re-encoded or resized
+SAME_PICTURE = 0.97  # cosine above which two pictures are one, re-encoded or resized
 # What cameras and scanners call their pictures says nothing.
 _NUMBERED = re.compile(
     r"(img|dscn?|pxl|dji|gopr|image|photo|picture|scan|screenshot)?[\W\d_]*", re.I
@@ -243,14 +244,15 @@ class Retriever:
             # Between the encoding and now
             raise IndexMismatch("the index was made anew by another encoder", "Ask again.")
         wanted = max(_CANDIDATES, 4 * k)
-        call = self._called if search.modality == "image" else None
+        # An item's neighbours are found without loading the encoder
+        known = search.modality == "image" and self.index.has_encoder
+        names = self.index.encoder.names if known else None
         hits = []
         for query, near in zip(queries, search.nearest(queries, wanted), strict=True):
             best = diverse(search.candidates(query, wanted, near), 2 * k + 8, diversity)
             items = self.index.items((c.id for c in best), search.where or EVERY)
             found = fold([(to_hit(items[c.id], c), c) for c in best if c.id in items])[:k]
-            # An item's neighbours are found without loading the encoder
-            hits.append([_looked_at(*one, call if query.like is None else None) for one in found])
+            hits.append(_looked_at(found, names))
         return hits
 
     def _judged(self, query: Query, hits: list[Hit]) -> list[Hit]:
@@ -288,10 +290,11 @@ def _is_known(hit: Hit) -> bool:
     return hit.score >= KNOWN_PICTURE or hit.scores["image"] >= SAME_PICTURE
 
 
-def _looked_at(hit: Hit, scored: Scored, call: Callable[[Vectors], list[str]] | None) -> Hit:
-    """With what a picture of no caption looks like."""
-    named = call(scored.vector) if call and not hit.text else []
-    return replace(hit, looks_like=named[0]) if named else hit
+def _looked_at(found: Sequence[Found], names: Names | None) -> list[Hit]:
+    """The hits; pictures without a caption with what they look like."""
+    bare = [scored.vector for hit, scored in found if not hit.text]
+    called = iter(names.of(np.stack(bare)) if names and bare else [""] * len(bare))
+    return [hit if hit.text else replace(hit, looks_like=next(called)) for hit, _ in found]
 
 
 def _name_of(hit: Hit) -> str:

@@ -34,7 +34,7 @@ that matters: read the sources it cites.
 
 To find by: an image tower of ours (12.7 M parameters, 128 pixels) in the text space of {text}, and
 beside it {photo_model} (4.6 M, 224 pixels), which lies in the same space by a linear map and by its
-classes' names. Drawings are seen by the first, photographs by the second (trained {photo_trained}).
+classes' names (trained {photo_trained}). Both see every picture.
 
 To answer: that tower of ours alone, a two-layer connector, and {language} with a LoRA.
 
@@ -131,7 +131,8 @@ def _finding(measured: dict[str, Any]) -> str:
         "",
         "Finding: how often a picture's caption comes first of all captions, or among five, and a",
         "caption's picture of all pictures. Naming: how many pictures the encoder dares to name,",
-        "and how many of these names are near the caption as texts. None of them was trained on:",
+        "and how many of these names are near the caption as texts. Neither our tower nor the map",
+        "was trained on any of them:",
         "",
         "| | pictures | captions | caption found | picture found | named | near |",
         "|---|---|---|---|---|---|---|",

@@ -24,7 +24,7 @@ from timm.data import ImageNetInfo
 from ragvis import encoder
 from ragvis._files import sha256_of_file
 from ragvis.encoder.names import KEY
-from ragvis.encoder.pocket_tower import features_of, fold
+from ragvis.encoder.pocket_tower import features_of, fuse_batch_norms
 from ragvis.models import pocket
 from scripts.pocket.loop import Plan, train
 from scripts.pocket.tower import Captioned, Trained, found_by, likeness, rows_of
@@ -100,7 +100,7 @@ def _network() -> Any:
     network = timm.create_model(pocket.NETWORK)
     own = {k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")}
     network.load_state_dict(own)
-    fold(network.eval())
+    fuse_batch_norms(network.eval())
     return network
 
 
@@ -159,7 +159,7 @@ def measure(listed: Path, name: str = "pocket") -> dict[str, Any]:
         named = {i: called for i, called in enumerate(eyes.names.of(seen)) if called}
         found["named"] = round(100 * len(named) / len(seen), 1)
         near = (eyes.encode_texts(list(named.values())) * texts[own[list(named)]]).sum(1)
-        found["right"] = _share(near >= _SAME)
+        found["right"] = _share(near >= _SAME) if named else 0.0
     return found
 
 
