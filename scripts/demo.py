@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ragvis import Index
 from ragvis.cli.main import run
-from ragvis.errors import IndexMismatch
+from ragvis.errors import IndexMismatch, RagvisError
 
 COLLECTION = "indexes/demo-collection"
 INDEX = "indexes/demo"
@@ -41,22 +41,26 @@ def command(*arguments: str) -> int:
     return run(arguments)
 
 
-def forget_an_earlier_pockets() -> None:
-    """A demo index that pocket's encoder of today did not make answers nothing."""
-    if not Path(INDEX, "catalog.db").is_file():
-        return
+def is_of_another_pocket() -> bool:
+    """Whether the demo index is there, sound, and of an encoder that answers nothing today."""
     try:
-        with Index.open(INDEX) as index:
-            print(f"{INDEX} is there, made by {index.encoder.name}")
-    except IndexMismatch as error:
-        print(f"{error}: made anew")
-        shutil.rmtree(INDEX)
+        opened = Index.open(INDEX)
+    except RagvisError:  # none is there, or `ragvis index` says what is wrong with it
+        return False
+    with opened as index:
+        try:
+            _ = index.encoder
+        except IndexMismatch as error:
+            print(f"{error}: made anew")
+            return True
+    return False
 
 
 def main() -> int:
     """Stop at the first command that fails."""
     os.environ.setdefault("RAGVIS_MODEL", "pocket")
-    forget_an_earlier_pockets()
+    if is_of_another_pocket():
+        shutil.rmtree(INDEX)
     done = command("index", COLLECTION, "-i", INDEX, "--encoder", "pocket")
     if done:
         return done

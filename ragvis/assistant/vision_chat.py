@@ -44,8 +44,8 @@ class VisionChat:
 
     Pocket learned to refuse where there are numbered sources, and only there: it is asked with the
     picture as its one source, under the name that its encoder may have for it, without the turns
-    before, and says what it cannot see in it. Other
-    models are told to in words before the first message; the rest is the tutorial's conversation.
+    before, and says what it cannot see in it. Other models are told to in words before the first
+    message; the rest is the tutorial's conversation.
 
     Args:
         model: as for ``Assistant``.

@@ -22,12 +22,12 @@ from safetensors.torch import load_file, save_file
 from timm.data import ImageNetInfo
 
 from ragvis import encoder
-from ragvis._files import sha256_of_file
+from ragvis._files import replace, sha256_of_file
 from ragvis.encoder.names import KEY
 from ragvis.encoder.pocket_tower import features_of, fuse_batch_norms
 from ragvis.models import pocket
 from scripts.pocket.loop import Plan, train
-from scripts.pocket.tower import Captioned, Trained, found_by, likeness, rows_of
+from scripts.pocket.tower import Captioned, Trained, found_by, likeness, ranks_of, rows_of
 
 HEAD = "model.safetensors"
 _SIDE = 224  # pixels
@@ -119,9 +119,10 @@ def _features(network: Any, shown: Captioned, file: Path) -> torch.Tensor:
     """The same, kept in a file: it takes minutes, and a run that was stopped goes on."""
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.with_suffix(".part").open("wb") as part:
-            np.save(part, _seen(network, shown).numpy())
-        file.with_suffix(".part").replace(file)
+        part = file.with_suffix(".part")
+        with part.open("wb") as stream:
+            np.save(stream, _seen(network, shown).numpy())
+        replace(part, file)
     return torch.from_numpy(np.load(file))
 
 
@@ -148,23 +149,18 @@ def measure(listed: Path, name: str = "pocket") -> dict[str, Any]:
     texts = eyes.encode_texts(captions)
     pixels = held.pixels(eyes.fit.width).permute(0, 2, 3, 1).numpy()
     seen = eyes.encode_pixels(pixels)  # (n, dim), unit rows
-    own = rows_of(held.captions, captions).numpy()
-    cosines = seen @ texts.T
+    rows = rows_of(held.captions, captions)
+    own, cosines = rows.numpy(), seen @ texts.T
+    ranks, best = ranks_of(torch.from_numpy(cosines), rows), np.argsort(-cosines, axis=0)
     found: dict[str, Any] = {"pictures": len(seen), "captions": len(captions)}
-    found["i2t"] = [_share(own[i] in row[:k] for i, row in enumerate(_best(cosines))) for k in _TOP]
-    found["t2i"] = [
-        _share(j in own[row[:k]] for j, row in enumerate(_best(cosines.T))) for k in _TOP
-    ]
+    found["i2t"] = [_share((ranks < k).tolist()) for k in _TOP]
+    found["t2i"] = [_share(j in own[column[:k]] for j, column in enumerate(best.T)) for k in _TOP]
     if eyes.names:
         named = {i: called for i, called in enumerate(eyes.names.of(seen)) if called}
         found["named"] = round(100 * len(named) / len(seen), 1)
         near = (eyes.encode_texts(list(named.values())) * texts[own[list(named)]]).sum(1)
         found["right"] = _share(near >= _SAME) if named else 0.0
     return found
-
-
-def _best(cosines: Any) -> Any:
-    return np.argsort(-cosines, axis=1)
 
 
 def _share(right: Iterable[bool]) -> float:

@@ -170,10 +170,14 @@ def found_by(seen: torch.Tensor, held: Captioned, texts: Any) -> dict[str, float
     names = sorted(set(held.captions))
     vectors = torch.from_numpy(texts.encode_texts(names))
     cosines = F.normalize(seen, dim=-1) @ vectors.T
-    own = cosines.gather(1, rows_of(held.captions, names)[:, None])
-    ranks = (cosines > own).sum(-1)
+    ranks = ranks_of(cosines, rows_of(held.captions, names))
     found = {f"recall@{k}": float((ranks < k).float().mean()) for k in (1, 5)}
     return {**found, "pictures": len(held.files), "captions": len(names)}
+
+
+def ranks_of(cosines: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """How many columns are nearer to each row than its own: (n, m), (n,) -> (n,)."""
+    return (cosines > cosines.gather(1, own[:, None])).sum(-1)
 
 
 def likeness(vectors: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
