@@ -34,7 +34,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = sorted((ROOT / "indexes" / "demo-collection" / "images").glob("*.jpg"))
-KINDS = {"12 MP JPEG": (4000, 3000, 64), "640x480 JPEG": (640, 480, 1500), "text": (0, 0, 400)}
+KINDS = {"12 MP JPEG": (4000, 3000, 128), "640x480 JPEG": (640, 480, 1500), "text": (0, 0, 400)}
 
 
 def make_pictures(folder: Path, width: int, height: int, count: int) -> None:

@@ -114,7 +114,7 @@ def test_the_label_of_a_picture_says_what_it_looks_like() -> None:
 
 
 def test_pocket_names_photographs_it_was_never_trained_on(pocket_encoder: Any) -> None:
-    called = {"bison": "bison", "komodo-dragon": "lizard", "scarlet-macaw": "parrot", "giraffe": ""}
+    called = {"bison": "bison", "komodo-dragon": "lizard", "giraffe": ""}
     shown = [open_picture(DEMO / "images" / f"animal-{name}.jpg") for name in called]
     told = pocket_encoder.names.of(pocket_encoder.encode_pictures(shown))
     assert told == list(called.values())  # it does not know giraffes, and does not say it does

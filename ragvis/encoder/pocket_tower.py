@@ -24,6 +24,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ragvis.encoder.names import KEY
 from ragvis.models.pocket import NETWORK
 
+# Pixels. Photographs are found as well as at EfficientNet's own 224, and a large JPEG can be
+# decoded at an eighth of its size: a fifth of the time, together.
+SIDE = 192
 _CLASSES, _FEATURES = 1000, 1280
 
 
@@ -53,7 +56,7 @@ class PocketTower(nn.Module):
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(own[name]).view(3, 1, 1), persistent=False)
         half = (0.5, 0.5, 0.5)
-        self.preprocess_cfg = {**own, "size": self.net.default_cfg["input_size"][1:]}
+        self.preprocess_cfg = {**own, "size": (SIDE, SIDE)}
         self.preprocess_cfg |= {"mean": half, "std": half}
 
     @classmethod
@@ -71,7 +74,7 @@ class PocketTower(nn.Module):
         return tower
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, 3, 224, 224) in -1..1 -> (n, dim), not of unit length."""
+        """(n, 3, SIDE, SIDE) in -1..1 -> (n, dim), not of unit length."""
         features = features_of(self.net, images)
         conse: torch.Tensor = self.net.classifier(features).softmax(-1) @ self.classes
         own = F.normalize(self.vit(self._smaller(images)), dim=-1)
@@ -85,7 +88,7 @@ class PocketTower(nn.Module):
 
 
 def features_of(network: Any, images: torch.Tensor) -> torch.Tensor:
-    """What EfficientNet makes of (n, 3, 224, 224) in -1..1: (n, 1280)."""
+    """What EfficientNet makes of (n, 3, SIDE, SIDE) in -1..1: (n, 1280)."""
     seen = network.forward_features(images)
     pooled: torch.Tensor = network.forward_head(seen, pre_logits=True)
     return pooled

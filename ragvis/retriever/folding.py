@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-_SAME_PICTURE = 0.99  # cosine; two receipts of one form reach 0.986 with pocket
+_SAME_PICTURE = 0.99  # cosine; two receipts of one form reach 0.987 with pocket
 _SAME_TEXT = 0.8  # share of common word triples
 _MOST_JOINED = 3  # passages in one hit
 _COMPARED = 256  # hits that are compared with one another: their number goes in squared

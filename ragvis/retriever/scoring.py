@@ -110,10 +110,10 @@ class Relevance:
 
 # Fitted by logistic regression on the tune half of tests/evalset: see scripts/fit_relevance.py.
 RELEVANCE: Mapping[tuple[QueryKind, Modality], Relevance] = {
-    ("text", "text"): Relevance(-6.50, 0.39, 3.70, 0.24, -0.35, 5.04),
-    ("text", "image"): Relevance(-5.72, 0.60, 5.34, 0.62, 1.06, 0.34),
-    ("image", "text"): Relevance(-4.18, 1.58, 0.0, 0.0, 0.0, 0.0),
-    ("image", "image"): Relevance(-4.24, 0.45, 0.0, 0.0, 0.0, 0.0),
+    ("text", "text"): Relevance(-6.50, 0.39, 3.71, 0.24, -0.34, 5.03),
+    ("text", "image"): Relevance(-5.71, 0.77, 5.33, 0.62, 1.05, 0.33),
+    ("image", "text"): Relevance(-4.18, 1.99, 0.0, 0.0, 0.0, 0.0),
+    ("image", "image"): Relevance(-4.18, 0.53, 0.0, 0.0, 0.0, 0.0),
 }
 _NOTHING = Shared(0.0, 0.0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from ragvis.encoder.pocket_tower import SIDE
 from ragvis.errors import UsageError
 from ragvis.evaluation.statistics import wilson
 from scripts.pocket.pictures import FREE
@@ -33,8 +34,8 @@ that matters: read the sources it cites.
 ## What it is
 
 To find by: an image tower of ours (12.7 M parameters, 128 pixels) in the text space of {text}, and
-beside it {photo_model} (4.6 M, 224 pixels), which lies in the same space by a linear map and by its
-classes' names (trained {photo_trained}). Both see every picture.
+beside it {photo_model} (4.6 M, {side} pixels), which lies in the same space by a linear map and by
+its classes' names (trained {photo_trained}). Both see every picture.
 
 To answer: that tower of ours alone, a two-layer connector, and {language} with a LoRA.
 
@@ -86,6 +87,7 @@ def card(facts: dict[str, Any]) -> str:
         refused=_said(measured, "refusing what the texts do not say"),
         text=facts["text_encoder"]["name"],
         photo_model=facts["photo_encoder"]["name"],
+        side=SIDE,
         photo_trained=facts["photo_encoder"]["trained"],
         language=facts["language_model"]["name"],
     )

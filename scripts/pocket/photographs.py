@@ -24,13 +24,12 @@ from timm.data import ImageNetInfo
 from ragvis import encoder
 from ragvis._files import replace, sha256_of_file
 from ragvis.encoder.names import KEY
-from ragvis.encoder.pocket_tower import features_of, fuse_batch_norms
+from ragvis.encoder.pocket_tower import SIDE, features_of, fuse_batch_norms
 from ragvis.models import pocket
 from scripts.pocket.loop import Plan, train
 from scripts.pocket.tower import Captioned, Trained, found_by, likeness, ranks_of, rows_of
 
 HEAD = "model.safetensors"
-_SIDE = 224  # pixels
 _TOP = (1, 5)
 _SAME = 0.6  # cosine of two texts that name the same kind of thing
 _OFTEN = 3  # pictures that a name has at least
@@ -110,7 +109,7 @@ def _seen(network: Any, shown: Captioned) -> torch.Tensor:
     rows = []
     for start in range(0, len(shown.files), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        pixels = Captioned(shown.files[some], shown.captions[some]).pixels(_SIDE)
+        pixels = Captioned(shown.files[some], shown.captions[some]).pixels(SIDE)
         rows.append(features_of(network, pixels.float() / 127.5 - 1))
     return torch.cat(rows)
 
