@@ -223,6 +223,8 @@ def test_neutral_keeps_plain_text() -> None:
         ("array[] and [ ] and [, ] stay", "array[] and [ ] and [, ] stay"),
         ("[99999999999999999999]", ""),
         ("an open [1", "an open [1"),
+        ("A [n1]. B [Source 2], C [sources 1, 7] [n9] [#2].", "A [1]. B [2], C [1] [2]."),
+        ("as [n], [source], [none1] and [n", "as [n], [source], [none1] and [n"),
     ],
 )
 def test_invented_numbers_go_and_lists_are_split(said: str, kept: str) -> None:
@@ -238,7 +240,9 @@ def test_citations_are_found_where_they_stand() -> None:
 @settings(max_examples=500)
 @given(
     st.lists(
-        st.sampled_from(["[1]", "[", "]", " ", "1", "7", ", ", "[9]", "a.", "-", " [1, 3]", "\n"])
+        st.sampled_from(
+            ["[1]", "[", "]", " ", "1", "7", ", ", "[9]", "a.", "-", " [1, 3]", "\n", "n", "source"]
+        )
     ),
     st.data(),
 )

@@ -7,11 +7,12 @@ from collections.abc import Collection
 
 from ragvis.types import Citation
 
-# What stands between the brackets of "[2]", "[1, 2]" or "[1-3]"; models write all of them.
-_INSIDE = re.compile(r"[\d\s,;–-]*")
+# What stands between the brackets of "[2]", "[1, 2]" or "[1-3]", and of "[n2]" or "[Source 2]", as
+# models make of "cite each source as [n]": they write all of them.
+_INSIDE = re.compile(r"(?:[\d\s,;–-]|#|n(?=\d)|sources?)*", re.IGNORECASE)
 _NUMBERS = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")
 # An end that what comes next may turn into a citation, or into the space before one.
-_UNDECIDED = re.compile(r"\s*\[[\[\d\s,;–-]*\Z|\s+\Z")
+_UNDECIDED = re.compile(r"\s*\[[\[\d\s,;–#source\-n]*\Z|\s+\Z", re.IGNORECASE)
 _WIDEST = 50  # numbers that "[1-50]" is read as, at most
 
 
