@@ -1,0 +1,128 @@
+"""How far quantized weights are from whole ones, on a checkpoint's true weights and real text.
+
+    python scripts/eval_8bit.py [MODEL] [--positions 2048]
+
+Parts of the documents in tests/evalset/found, 512 tokens each, go through the language model, once
+with whole weights (fp16 on CUDA, else fp32) and once with each engine. Printed: the loss (nats a
+token), the relative error of the logits, how often the likeliest next token is the same one, and
+the relative error of what leaves the layers, their median and the worst. Whole prompts, so it is
+the weights' error, not that of a decode step's kernel. `bench_generate.py` has the speed.
+
+On CUDA everything is in halves, so the first line is not free of error either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from ragvis._quiet import quiet
+from ragvis.generator.loading import BITSANDBYTES, INT8, Checkpoint, find, load_model
+from ragvis.types import silent
+
+FOUND = Path(__file__).resolve().parent.parent / "tests" / "evalset" / "found"
+WINDOW = 512  # tokens
+ENGINES = (
+    ("whole", "none", "transformers"),
+    ("ours, int8 rows", "8bit", INT8),
+    ("bitsandbytes LLM.int8", "8bit", BITSANDBYTES),
+    ("bitsandbytes NF4", "4bit", BITSANDBYTES),
+)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What one engine made of all windows, on the CPU."""
+
+    logits: list[torch.Tensor]  # (tokens, vocabulary) float32 each
+    layers: list[torch.Tensor]  # (layers, tokens, width) float32 each
+
+
+def windows(checkpoint: Checkpoint, positions: int) -> torch.Tensor:
+    """(n, WINDOW) token ids, from all over the documents."""
+    files = sorted(f for f in FOUND.iterdir() if f.suffix in (".txt", ".md"))
+    text = "\n\n".join(f.read_text("utf-8") for f in files)
+    ids = checkpoint.processor.tokenizer(text, verbose=False).input_ids
+    whole = torch.tensor(ids[: len(ids) // WINDOW * WINDOW]).view(-1, WINDOW)
+    n = min(positions // WINDOW, len(whole))
+    return whole[torch.linspace(0, len(whole) - 1, n).long()]  # licences are known by heart
+
+
+@torch.inference_mode()
+def passes(checkpoint: Checkpoint, quantize: str, engine: str, rows: torch.Tensor) -> Passes:
+    """Every window through a model that is loaded for it."""
+    with quiet():
+        model = load_model(checkpoint, quantize, engine)
+    found = Passes([], [])
+    for row in rows:
+        ids = row[None].to(model.device)
+        said: Any = model(input_ids=ids, output_hidden_states=True)
+        found.logits.append(said.logits[0].float().cpu())
+        found.layers.append(torch.stack([h[0].float().cpu() for h in said.hidden_states[1:]]))
+    del model
+    gc.collect()
+    return found
+
+
+def loss(found: Passes, rows: torch.Tensor) -> float:
+    """Nats a token."""
+    losses = [
+        F.cross_entropy(logits[:-1], row[1:])
+        for logits, row in zip(found.logits, rows, strict=True)
+    ]
+    return float(torch.stack(losses).mean())
+
+
+def relative(ours: Sequence[torch.Tensor], whole: Sequence[torch.Tensor]) -> float:
+    """The norm of the difference to that of what is right, over all windows."""
+    pairs = list(zip(ours, whole, strict=True))
+    wrong = sum(float((a - b).square().sum()) for a, b in pairs)
+    return float((wrong / sum(float(b.square().sum()) for _, b in pairs)) ** 0.5)
+
+
+def print_row(name: str, found: Passes, whole: Passes, rows: torch.Tensor) -> None:
+    """One engine's line of the table."""
+    same = [
+        (a.argmax(1) == b.argmax(1)).float().mean()
+        for a, b in zip(found.logits, whole.logits, strict=True)
+    ]
+    layers = sorted(
+        relative([w[i] for w in found.layers], [w[i] for w in whole.layers])
+        for i in range(len(whole.layers[0]))
+    )
+    print(
+        f"{name:24}{loss(found, rows):8.4f}{relative(found.logits, whole.logits):9.4f}"
+        f"{float(torch.stack(same).mean()):8.3f}{layers[len(layers) // 2]:9.4f}{layers[-1]:9.4f}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("model", nargs="?", default="pocket")
+    parser.add_argument("--positions", type=int, default=2048)
+    asked = parser.parse_args()
+    checkpoint = find(asked.model, silent)
+    rows = windows(checkpoint, asked.positions)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    print(f"{asked.model}, {rows.numel()} positions; {device}, {date.today()}\n")
+    print(f"{'engine':24}{'loss':>8}{'logits':>9}{'top-1':>8}{'layers':>9}{'worst':>9}")
+    whole: Passes | None = None
+    for name, quantize, engine in ENGINES:
+        found = passes(checkpoint, quantize, engine, rows)
+        whole = whole or found
+        print_row(name, found, whole, rows)
+
+
+if __name__ == "__main__":
+    main()
