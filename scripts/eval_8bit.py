@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import gc
 import platform
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from bench_generate import agreement, relative
 
 from ragvis._quiet import quiet
 from ragvis.generator.loading import BITSANDBYTES, INT8, Checkpoint, find, load_model
@@ -41,10 +41,10 @@ ENGINES = (
 
 @dataclass(frozen=True)
 class Passes:
-    """What one engine made of all windows, on the CPU."""
+    """What one engine made of all windows, one after the other, on the CPU."""
 
-    logits: list[torch.Tensor]  # (tokens, vocabulary) float32 each
-    layers: list[torch.Tensor]  # (layers, tokens, width) float32 each
+    logits: torch.Tensor  # (positions, vocabulary) float32
+    layers: torch.Tensor  # (layers, positions, width) float32
 
 
 def windows(checkpoint: Checkpoint, positions: int) -> torch.Tensor:
@@ -62,46 +62,29 @@ def passes(checkpoint: Checkpoint, quantize: str, engine: str, rows: torch.Tenso
     """Every window through a model that is loaded for it."""
     with quiet():
         model = load_model(checkpoint, quantize, engine)
-    found = Passes([], [])
+    logits, layers = [], []
     for row in rows:
-        ids = row[None].to(model.device)
-        said: Any = model(input_ids=ids, output_hidden_states=True)
-        found.logits.append(said.logits[0].float().cpu())
-        found.layers.append(torch.stack([h[0].float().cpu() for h in said.hidden_states[1:]]))
+        said: Any = model(input_ids=row[None].to(model.device), output_hidden_states=True)
+        logits.append(said.logits[0].float().cpu())
+        layers.append(torch.stack([h[0].float().cpu() for h in said.hidden_states[1:]]))
     del model
     gc.collect()
-    return found
+    return Passes(torch.cat(logits), torch.cat(layers, 1))
 
 
 def loss(found: Passes, rows: torch.Tensor) -> float:
-    """Nats a token."""
-    losses = [
-        F.cross_entropy(logits[:-1], row[1:])
-        for logits, row in zip(found.logits, rows, strict=True)
-    ]
-    return float(torch.stack(losses).mean())
-
-
-def relative(ours: Sequence[torch.Tensor], whole: Sequence[torch.Tensor]) -> float:
-    """The norm of the difference to that of what is right, over all windows."""
-    pairs = list(zip(ours, whole, strict=True))
-    wrong = sum(float((a - b).square().sum()) for a, b in pairs)
-    return float((wrong / sum(float(b.square().sum()) for _, b in pairs)) ** 0.5)
+    """Nats a token, of those that have one before them in their window."""
+    logits = found.logits.view(*rows.shape, -1)
+    return float(F.cross_entropy(logits[:, :-1].flatten(0, 1), rows[:, 1:].flatten()))
 
 
 def print_row(name: str, found: Passes, whole: Passes, rows: torch.Tensor) -> None:
     """One engine's line of the table."""
-    same = [
-        (a.argmax(1) == b.argmax(1)).float().mean()
-        for a, b in zip(found.logits, whole.logits, strict=True)
-    ]
-    layers = sorted(
-        relative([w[i] for w in found.layers], [w[i] for w in whole.layers])
-        for i in range(len(whole.layers[0]))
-    )
+    layers = sorted(map(relative, found.layers, whole.layers))
     print(
         f"{name:24}{loss(found, rows):8.4f}{relative(found.logits, whole.logits):9.4f}"
-        f"{float(torch.stack(same).mean()):8.3f}{layers[len(layers) // 2]:9.4f}{layers[-1]:9.4f}",
+        f"{agreement(found.logits, whole.logits):8.3f}"
+        f"{layers[len(layers) // 2]:9.4f}{layers[-1]:9.4f}",
         flush=True,
     )
 

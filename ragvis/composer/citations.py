@@ -12,7 +12,7 @@ from ragvis.types import Citation
 _INSIDE = re.compile(r"(?:[\d\s,;–-]|#|n(?=\d)|sources?)*", re.IGNORECASE)
 _NUMBERS = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")
 # An end that what comes next may turn into a citation, or into the space before one.
-_UNDECIDED = re.compile(r"\s*\[[\[\d\s,;–#source\-n]*\Z|\s+\Z", re.IGNORECASE)
+_UNDECIDED = re.compile(r"\s*\[[\[\d\s,;–#nsource-]*\Z|\s+\Z", re.IGNORECASE)
 _WIDEST = 50  # numbers that "[1-50]" is read as, at most
 
 
