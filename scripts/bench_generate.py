@@ -1,17 +1,23 @@
 """Decode speed of every engine on one checkpoint, beside the bandwidth that bounds it.
 
-Weights are random, of the true shapes; words are noise. Prints one table: milliseconds to the
-first token, tokens a second (batch 1, greedy), peak memory, load time, and each engine's share of
-the fastest rate at which its weights can be read (measured by a copy in the same run). Then, of
-logits at over 2,000 positions, the error relative to the first engine's and how often the likeliest
-token is the same one (random weights make near ties of most: real ones agree more often); of whole
-prompts, so it is the weights' error and not that of a decode step's kernel. What is loaded first as
-ours is also written to the cache, in its time; small shapes are not, and loaded twice alike.
-torchao's int8 rows are measured too where it is installed, by transformers' loop and by ours.
+Weights are random, of the true shapes; words are noise. Prints one table. Of time: seconds to load
+and to the first words (libraries choose kernels, ours compiles and captures them); milliseconds to
+the first token, and to that of a prompt whose picture and all but 32 words are known; tokens a
+second, greedy, of one answer and of eight at once; each engine's share of the fastest rate at which
+its weights can be read (measured by a copy in the same run). Of memory: its peak. Of accuracy, at
+over 2,000 places behind pictures: the error of the logits to the first engine's, and how often the
+likeliest token is the same one (random weights make near ties of most: real ones agree more often);
+ours by its decode steps, one token after the other, the others' by whole prompts.
+
+What is loaded first as ours is also written to the cache, in its time; small shapes are not, and
+loaded twice alike. torchao's int8 rows are measured too where it is installed, by transformers'
+loop and by ours.
 
     python scripts/bench_generate.py --shapes llava-1.5-7b     on a CUDA GPU
     python scripts/bench_generate.py --shapes llava-1b         on a CPU with 12 GB
     python scripts/bench_generate.py --shapes tiny             anywhere
+    python scripts/bench_generate.py --only cache --keep DIR   some engines, on a folder made before
+    python scripts/bench_generate.py --only ours --profile     and what a decode step consists of
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -62,7 +68,22 @@ ENGINES = (
 )
 _NEEDS_TORCHAO = (TORCHAO, TORCHAO_IN_OUR_LOOP)
 _OUR_LOOP = (INT8, TORCHAO_IN_OUR_LOOP)
-_PASSAGES = 2  # prompts whose logits are compared
+_PASSAGES = 4  # prompts whose logits are compared
+_NEW = 32  # words of a prompt that goes on from another one
+_ROWS = 8
+_BEHIND = 5 + PICTURE_TOKENS  # where the words after a picture begin
+_PROFILED = 16  # tokens
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How long an engine takes."""
+
+    start_s: float  # the first words of all
+    first_ms: float
+    again_ms: float | None
+    rate: float  # tokens a second
+    rows_rate: float
 
 
 @dataclass(frozen=True)
@@ -71,8 +92,7 @@ class Row:
 
     name: str
     load_s: float
-    first_ms: float
-    rate: float  # tokens a second
+    speed: Speed
     peak_gib: float
     weights_gib: float  # read for every token
     logits: torch.Tensor  # (positions, vocabulary) float32, on the CPU
@@ -116,37 +136,69 @@ def prompt(model: Any) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": pixels}
 
 
-Writer = Callable[[dict[str, torch.Tensor], int], Iterator[int]]
+class Writer:
+    """One engine's way of writing n token ids after each of some prompts."""
+
+    def __init__(self, model: Any, engine: str) -> None:
+        self._model = model
+        self._decoder = Decoder(model, IMAGE) if engine in _OUR_LOOP else None
+        self._pictures = PictureFeatures(model)
+
+    def __call__(self, inputs: dict[str, torch.Tensor], n: int, fresh: bool = True) -> None:
+        """One prompt; nothing is known of it or of its picture where it is ``fresh``."""
+        if self._decoder is None:
+            generate(self._model, inputs, n)
+            return
+        if fresh:
+            self._decoder.forget()
+            self._pictures.forget()
+        pictures = self._pictures.of(inputs)
+        sampling = Sampling(max_new_tokens=n)
+        written = self._decoder.tokens(inputs["input_ids"], pictures, sampling, set())
+        assert len(list(written)) == n
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it uses what it knows of the last prompt."""
+        return self._decoder is not None
+
+    def rows(self, inputs: dict[str, torch.Tensor], n: int) -> None:
+        """The same prompt _ROWS times at once."""
+        if self._decoder is None or not self._decoder.several:
+            generate(self._model, {k: torch.cat([v] * _ROWS) for k, v in inputs.items()}, n)
+            return
+        prompts = [(inputs["input_ids"][0], self._pictures.of(inputs))] * _ROWS
+        self._decoder.many(prompts, Sampling(max_new_tokens=n), set())
+
+    def logits(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(n, vocabulary) float32 on the CPU: what it would say after every word behind a
+        picture, word by word where the loop is ours."""
+        if self._decoder is None or not self._decoder.several:
+            whole: torch.Tensor = self._model(**inputs).logits
+            return whole[0, _BEHIND - 1 :].float().cpu()
+        ids = inputs["input_ids"]
+        step = self._decoder.new_step(ids.shape[1])
+        step.prefill(ids[0, :_BEHIND], self._pictures.of(inputs))
+        rows = [step.logits[0].float()]
+        for token in ids[0, _BEHIND:].tolist():
+            step.advance([token])
+            rows.append(step.logits[0].float())
+        return torch.stack(rows).cpu()
 
 
-def writer(model: Any, engine: str) -> Writer:
-    """The engine's own way of writing n token ids."""
-    if engine not in _OUR_LOOP:
-        return partial(generate, model)
-    return partial(decode, model, Decoder(model))
-
-
-def decode(model: Any, decoder: Decoder, inputs: dict[str, torch.Tensor], n: int) -> Iterator[int]:
-    """Our own loop, with nothing known of the prompt or its picture."""
-    decoder.forget()
-    pictures = PictureFeatures(model).of(inputs)
-    sampling = Sampling(max_new_tokens=n)
-    return decoder.tokens(inputs["input_ids"], pictures, sampling, IMAGE, set())
-
-
-def generate(model: Any, inputs: dict[str, torch.Tensor], n: int) -> Iterator[int]:
+def generate(model: Any, inputs: dict[str, torch.Tensor], n: int) -> None:
     """transformers' own loop."""
     out = model.generate(
         **inputs, max_new_tokens=n, min_new_tokens=n, do_sample=False, eos_token_id=None
     )
-    yield from out[0, inputs["input_ids"].shape[1] :].tolist()
+    assert out.shape[1] == inputs["input_ids"].shape[1] + n
 
 
-def seconds(write: Writer, inputs: dict[str, torch.Tensor], n: int) -> float:
-    """Wall time for n tokens, the GPU's queue empty before and after."""
+def seconds(work: Callable[[], None]) -> float:
+    """Wall time, the GPU's queue empty before and after."""
     wait()
     started = time.perf_counter()
-    assert len(list(write(inputs, n))) == n
+    work()
     wait()
     return time.perf_counter() - started
 
@@ -177,7 +229,9 @@ def engines() -> list[tuple[str, str, str]]:
     return [one for one in ENGINES if one[2] not in _NEEDS_TORCHAO]
 
 
-def measure(folder: Path, name: str, quantize: str, engine: str, n: int) -> Row:
+def measure(
+    folder: Path, name: str, quantize: str, engine: str, n: int, profiled: bool = False
+) -> Row:
     """Load and time one engine; rates are of the tokens after the first."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -185,15 +239,15 @@ def measure(folder: Path, name: str, quantize: str, engine: str, n: int) -> Row:
     model = load(folder, quantize, engine)
     wait()
     loaded = time.perf_counter() - started
-    inputs, write = prompt(model), writer(model, engine)
+    inputs, write = prompt(model), Writer(model, engine)
     with torch.inference_mode():
-        seconds(write, inputs, 4)  # libraries choose their kernels, ours captures its step
-        first = min(seconds(write, inputs, 1) for _ in range(2))
-        few, many = (seconds(write, inputs, k) for k in (4, 4 + n))
-    peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
-    language = [*model.model.language_model.parameters(), *model.model.language_model.buffers()]
-    read = sum(t.numel() * t.element_size() for t in [*language, *model.lm_head.parameters()])
-    row = Row(name, loaded, first * 1e3, n / (many - few), peak, read / 2**30, logits_of(model))
+        speed, peak = timed(write, inputs, n)
+        language = [*model.model.language_model.parameters(), *model.model.language_model.buffers()]
+        read = sum(t.numel() * t.element_size() for t in [*language, *model.lm_head.parameters()])
+        row = Row(name, loaded, speed, peak, read / 2**30, logits_of(model, write))
+        if profiled:
+            profile("one row", lambda n: write(inputs, n))
+            profile(f"{_ROWS} rows", lambda n: write.rows(inputs, n))
     del model, inputs, write
     gc.collect()
     if torch.cuda.is_available():
@@ -201,12 +255,50 @@ def measure(folder: Path, name: str, quantize: str, engine: str, n: int) -> Row:
     return row
 
 
-def logits_of(model: Any) -> torch.Tensor:
-    """(positions, vocabulary) float32: what it would say after every token of some prompts."""
+def timed(write: Writer, inputs: dict[str, torch.Tensor], n: int) -> tuple[Speed, float]:
+    """Its times, and the GiB that one answer after the other takes at most."""
+    start = seconds(lambda: write(inputs, 4))
+    first = min(seconds(lambda: write(inputs, 1)) for _ in range(3))
+    again = min(seconds(lambda: write(other(inputs), 1, fresh=False)) for _ in range(3))
+    few, many = (seconds(partial(write, inputs, k)) for k in (4, 4 + n))
+    peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+    write.rows(inputs, 4)
+    few_rows, many_rows = (seconds(partial(write.rows, inputs, k)) for k in (4, 4 + n))
+    rates = n / (many - few), _ROWS * n / (many_rows - few_rows)
+    return Speed(start, first * 1e3, again * 1e3 if write.goes_on else None, *rates), peak
+
+
+def other(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Another question about the same picture."""
+    ids = inputs["input_ids"].clone()
+    ids[0, -_NEW:] = torch.randint(3, 31_000, (_NEW,))
+    return {**inputs, "input_ids": ids}
+
+
+def logits_of(model: Any, write: Writer) -> torch.Tensor:
+    """(positions, vocabulary) float32 of some prompts."""
     torch.manual_seed(1)
     with torch.inference_mode():
-        rows = [model(**prompt(model)).logits[0].float().cpu() for _ in range(_PASSAGES)]
-    return torch.cat(rows)
+        said = torch.cat([write.logits(prompt(model)) for _ in range(_PASSAGES)])
+    said[:, IMAGE] = 0  # which is never written
+    return said
+
+
+def profile(what: str, write: Callable[[int], None]) -> None:
+    """Print where the GPU's time goes, of _PROFILED steps after the first."""
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    times: dict[str, list[float]] = {}
+    for n in (1, 1 + _PROFILED):
+        with torch.profiler.profile(activities=activities, acc_events=True) as found:
+            write(n)
+            wait()
+        for event in found.key_averages():
+            times.setdefault(event.key, [0.0, 0.0])[n > 1] = event.device_time_total
+    rows = sorted(((b - a) / _PROFILED, key) for key, (a, b) in times.items())[::-1]
+    print(f"\nmicroseconds of a decode step of {what}, by kernel")
+    for spent, key in rows[:12]:
+        print(f"{spent:10.1f}  {key[:80]}")
+    print(f"{sum(spent for spent, _ in rows):10.1f}  in all\n")
 
 
 def relative(ours: torch.Tensor, whole: torch.Tensor) -> float:
@@ -239,36 +331,49 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--shapes", choices=SHAPES, default="tiny")
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--only", action="append", help="engines whose name has this in it")
+    parser.add_argument("--keep", type=Path, help="folder for the checkpoint, kept for later runs")
+    parser.add_argument("--profile", action="store_true", help="what a decode step consists of")
     chosen = parser.parse_args()
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
-    known = engines()
-    limit = bandwidth()
-    print(f"{chosen.shapes}, random weights, batch 1, {PICTURE_TOKENS} + {TEXT_TOKENS} tokens")
-    print(f"{device}, copy {limit:.0f} GiB/s, torch {torch.__version__}, {date.today()}\n")
-    print(
-        f"{'engine':24}{'load s':>8}{'first ms':>10}{'tok/s':>8}{'of limit':>10}{'peak GiB':>10}"
-        f"{'error':>10}{'top-1':>8}"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint(chosen.shapes, Path(folder))
+    print_head(chosen.shapes, limit := bandwidth())
+    with tempfile.TemporaryDirectory() as fleeting:
+        folder = chosen.keep or Path(fleeting)
+        if not (folder / "config.json").is_file():
+            checkpoint(chosen.shapes, folder)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        os.environ["RAGVIS_CACHE"] = str(Path(folder) / "cache")
+        os.environ["RAGVIS_CACHE"] = str(folder / "cache")
         reference: torch.Tensor | None = None
-        for name, quantize, engine in known:
-            row = measure(Path(folder), name, quantize, engine, chosen.tokens)
-            reference = row.logits if reference is None else reference
-            print_row(row, limit, reference)
+        for engine in engines():
+            if any(part in engine[0] for part in chosen.only or [""]):
+                row = measure(folder, *engine, chosen.tokens, chosen.profile)
+                reference = row.logits if reference is None else reference
+                print_row(row, limit, reference)
+
+
+def print_head(shapes: str, limit: float) -> None:
+    """What was measured where, and the table's first line."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    print(f"{shapes}, random weights, {PICTURE_TOKENS} + {TEXT_TOKENS} tokens")
+    print(f"{device}, copy {limit:.0f} GiB/s, torch {torch.__version__}, {date.today()}\n")
+    print(
+        f"{'engine':24}{'load s':>8}{'start s':>9}{'first ms':>10}{'again ms':>10}{'tok/s':>8}"
+        f"{'of limit':>10}{'8 rows':>8}{'peak GiB':>10}{'error':>8}{'top-1':>7}",
+        flush=True,
+    )
 
 
 def print_row(row: Row, limit: float, reference: torch.Tensor) -> None:
     """One engine's line of the table."""
-    share = row.rate * row.weights_gib / limit
+    speed = row.speed
+    share = speed.rate * row.weights_gib / limit
     error, same = relative(row.logits, reference), agreement(row.logits, reference)
+    again = "" if speed.again_ms is None else f"{speed.again_ms:.0f}"
     print(
-        f"{row.name:24}{row.load_s:8.1f}{row.first_ms:10.0f}{row.rate:8.1f}"
-        f"{share:10.2f}{row.peak_gib:10.2f}{error:10.4f}{same:8.3f}",
+        f"{row.name:24}{row.load_s:8.1f}{speed.start_s:9.1f}{speed.first_ms:10.0f}{again:>10}"
+        f"{speed.rate:8.1f}{share:10.2f}{speed.rows_rate:8.0f}{row.peak_gib:10.2f}{error:8.4f}"
+        f"{same:7.3f}",
         flush=True,
     )
 

@@ -24,7 +24,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +42,19 @@ KINDS = {"12 MP JPEG": (4000, 3000, 128), "640x480 JPEG": (640, 480, 1500), "tex
 
 def make_pictures(folder: Path, width: int, height: int, count: int) -> None:
     """Distinct photographs of that size: enlarged, with grain."""
-    random = np.random.default_rng(0)
-    for i in range(count):
-        with Image.open(PHOTOS[i % len(PHOTOS)]) as photo:
-            big = photo.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
-        grain = random.normal(0, 4, (height // 2, width // 2, 1)).repeat(2, 0).repeat(2, 1)
-        pixels = (np.asarray(big, np.float32) + grain).clip(0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i}.jpg", quality=88)
+    with ProcessPoolExecutor() as pool:
+        make = partial(make_picture, folder, width, height)
+        deque(pool.map(make, range(count), chunksize=8), maxlen=0)
+
+
+def make_picture(folder: Path, width: int, height: int, i: int) -> None:
+    """One of them."""
+    random = np.random.default_rng(i)
+    with Image.open(PHOTOS[i % len(PHOTOS)]) as photo:
+        big = photo.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    grain = random.normal(0, 4, (height // 2, width // 2, 1)).repeat(2, 0).repeat(2, 1)
+    pixels = (np.asarray(big, np.float32) + grain).clip(0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(folder / f"{i}.jpg", quality=88)
 
 
 def make_texts(folder: Path, count: int) -> None:
@@ -202,12 +211,14 @@ def in_process(name: str, folder: Path, encoder: str) -> dict[str, float]:
     return found
 
 
-def medians(folder: Path, encoder: str, repeat: int) -> dict[str, dict[str, float]]:
-    """All contenders, taken in turns: what else the machine does meets each of them."""
-    runs = [{name: in_process(name, folder, encoder) for name in CONTENDERS} for _ in range(repeat)]
+def medians(
+    names: Sequence[str], folder: Path, encoder: str, repeat: int
+) -> dict[str, dict[str, float]]:
+    """The contenders, taken in turns: what else the machine does meets each of them."""
+    runs = [{name: in_process(name, folder, encoder) for name in names} for _ in range(repeat)]
     return {
         name: {what: statistics.median(run[name][what] for run in runs) for what in runs[0][name]}
-        for name in CONTENDERS
+        for name in names
     }
 
 
@@ -276,6 +287,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the files to make")
     parser.add_argument("--repeat", type=int, default=3, help="processes for each line")
     parser.add_argument("--only", choices=KINDS, action="append", help="these files alone")
+    parser.add_argument("--without", choices=CONTENDERS, action="append", default=[])
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
@@ -295,11 +307,15 @@ def main() -> None:
             folder.mkdir()
             count = max(8, int(count * asked.scale))
             make_pictures(folder, width, height, count) if width else make_texts(folder, count)
-            found = medians(folder, asked.encoder, asked.repeat)
+            names = [name for name in CONTENDERS if name not in asked.without]
+            found = medians(names, folder, asked.encoder, asked.repeat)
             for name, f in found.items():
-                plain, tower = (f["rate"] / found[n]["rate"] for n in ("plain", "tower"))
+                plain, tower = (
+                    f"{f['rate'] / found[n]['rate']:.2f}" if n in found else ""
+                    for n in ("plain", "tower")
+                )
                 print(
-                    f"{kind:14}{name:10}{f['rate']:9.1f}{plain:8.2f}{tower:8.2f}"
+                    f"{kind:14}{name:10}{f['rate']:9.1f}{plain:>8}{tower:>8}"
                     f"{f['peak']:10.0f}{f['grew']:7.0f}"
                 )
         if not asked.only:

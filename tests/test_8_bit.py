@@ -249,25 +249,14 @@ def test_int8_rows_are_bitsandbytes_own() -> None:
     assert (theirs.int() - quantized.int()).abs().max() <= 1  # they round a float16
 
 
-KERNEL = """
-import torch
-from ragvis.generator import int8
-torch.manual_seed(0)
-for out, width in ((5, 7), (64, 96), (37, 5000)):
-    weight, scale = int8.quantize_rows(torch.randn(out, width))
-    x = torch.randn(1, 1, width)
-    expected = x @ (weight.float() * scale[:, None]).T
-    y = int8.one_row(x, weight, scale)
-    assert y.shape == (1, 1, out)
-    # the interpreter brings the int8 weights to float16, which holds them exactly
-    assert torch.allclose(y, expected, rtol=1e-4, atol=1e-4), (y - expected).abs().max()
-print("equal")
-"""
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux")
-def test_the_kernel_in_tritons_interpreter() -> None:
-    env = {**os.environ, "TRITON_INTERPRET": "1"}
-    command = [sys.executable, "-c", KERNEL]
+@pytest.mark.parametrize("what", ["products", "stack", "decoder"])
+def test_the_kernels(what: str) -> None:
+    """On a GPU where there is one, else in Triton's interpreter."""
+    paths = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    if not torch.cuda.is_available():
+        env["TRITON_INTERPRET"] = "1"
+    command = [sys.executable, str(Path(__file__).with_name("int8_child.py")), what]
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     assert done.stdout.strip() == "equal", done.stderr

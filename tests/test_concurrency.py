@@ -14,7 +14,7 @@ from checkpoints import FAMILIES
 
 import ragvis
 from ragvis import generator
-from ragvis.generator import Sampling, decode
+from ragvis.generator import Sampling, steps
 from ragvis.generator.choice import LazyModel, ModelChoice
 
 QUESTIONS = [
@@ -121,7 +121,7 @@ def test_nothing_goes_on_from_half_a_token(tmp_path: Path, monkeypatch: pytest.M
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(decode._Step, "_run", interrupted)
+        patch.setattr(steps.Step, "_run", interrupted)
         "".join(model.stream(prompt, [], SHORT))
     assert "".join(model.stream(prompt, [], SHORT)) == whole
     assert model.usage.reused_tokens == 0

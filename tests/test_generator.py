@@ -119,11 +119,11 @@ def test_our_decoder_writes_what_generate_writes(
     inputs = model.inputs("<image>\nWhat is it?", [noise(200, 160)])
     sampling = Sampling.of({"max_new_tokens": "12", **options})
     expected = model._generate(inputs, sampling).tolist()
-    decoder = Decoder(model._model)
+    decoder = Decoder(model._model, model.image_token)
     for _ in range(2):  # the second time with a used cache
         pictures = model._features.of(inputs)
         ids = inputs["input_ids"]
-        tokens = decoder.tokens(ids, pictures, sampling, model._image_token, model._ends())
+        tokens = decoder.tokens(ids, pictures, sampling, model._ends())
         written = list(tokens)
         assert written == expected[: len(written)]
         assert len(written) == 12 or expected[len(written)] in model._ends()
@@ -138,14 +138,14 @@ def test_a_cache_that_grows_keeps_what_it_holds(
 
     def written(decoder: Decoder, prompt: str) -> list[int]:
         ids = model.inputs(prompt, [])["input_ids"]
-        return list(decoder.tokens(ids, [], sampling, model._image_token, model._ends()))
+        return list(decoder.tokens(ids, [], sampling, model._ends()))
 
-    grown = Decoder(model._model)
+    grown = Decoder(model._model, model.image_token)
     written(grown, "What is it?")
     longer = "What is it? " + "And of the numbered sources? " * 9
     again = written(grown, longer)
     assert grown.reused > 3
-    assert again == written(Decoder(model._model), longer)
+    assert again == written(Decoder(model._model, model.image_token), longer)
 
 
 def test_engines_are_for_8bit(folder_of: Callable[[str], str]) -> None:

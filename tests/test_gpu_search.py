@@ -147,5 +147,7 @@ def test_on_a_real_gpu(tmp_path: Path) -> None:
     on = OnGpu(part, lambda: vectors.GpuCopy(part))
     found, true = on.search(queries(), 10), part.search(queries(), 10)
     assert on._copy is not None
-    assert np.mean(found[1] == true[1]) > 0.98
-    assert found[0] == pytest.approx(true[0], abs=1e-3)
+    living = np.setdiff1d(np.arange(COUNT), (DEAD - 100) // 2)
+    best, _ = exact(queries(), clustered(COUNT)[living], 10)
+    assert found[0] == pytest.approx(best, abs=1e-3)
+    assert np.mean(found[1] == true[1]) > 0.98  # an inverted file may miss one

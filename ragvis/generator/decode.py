@@ -1,19 +1,13 @@
-"""Decoding one answer step by step, the step captured once as a CUDA graph.
-
-A decode step launches some thousand small kernels; launched one by one from Python they take
-longer than their work. The step here reads and writes fixed buffers, so that it can be captured
-and replayed. On the CPU the same step runs as it is, which is how it is tested.
-"""
+"""Decoding answers step by step, one at a time or several at once."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import StaticCache
 from transformers.generation import (
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
@@ -22,14 +16,20 @@ from transformers.generation import (
     TopPLogitsWarper,
 )
 
-from ragvis.generator.reuse import Begun, as_outputs, from_position
+from ragvis.generator import int8_stack
+from ragvis.generator.reuse import Begun
+from ragvis.generator.steps import ModelStep, StackStep, Step
+from ragvis.types import Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.generator.reuse import Pictured
     from ragvis.generator.sampling import Sampling
 
+    Prompt = tuple[torch.Tensor, Sequence[Pictured]]  # ids (n,), and the pictures among them
+
 _BUCKET = 1024  # tokens; a cache is a multiple of it, so that few lengths are ever captured
-_WARM_UPS = 2  # steps before a capture: libraries allocate and choose kernels in them
+_FINE = 256  # tokens; the same for several rows, whose caches are as many times larger
+_SLOW = 2.0  # seconds, after which it is said what is waited for
 
 
 class Decoder:
@@ -37,11 +37,20 @@ class Decoder:
 
     Whoever takes the step has it alone: an answer that is written meanwhile, by another thread or
     between two words of the first, gets one of its own.
+
+    Args:
+        image_token: stands for pieces of pictures, and is never written.
+        tell: hears what is going on where that takes long.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, image_token: int, tell: Tell = silent) -> None:
         self._model = model
-        self._kept: list[_Step] = []  # none or one
+        self._image_token = image_token
+        self._tell = tell
+        ours = model.device.type == "cuda" and int8_stack.fits(model)
+        self._stack = int8_stack.Stack(model) if ours else None
+        self._kept: list[Step] = []  # none or one
+        self._rows: list[StackStep] = []  # none or one
         self._turn = threading.Lock()  # never held while a reader has the word
         self._own = threading.local()
 
@@ -51,7 +60,6 @@ class Decoder:
         ids: torch.Tensor,
         pictures: Sequence[Pictured],
         sampling: Sampling,
-        image_token: int,
         ends: set[int],
     ) -> Iterator[int]:
         """New token ids until one of ``ends`` (not yielded) or ``max_new_tokens``.
@@ -60,21 +68,43 @@ class Decoder:
             ids: the prompt, (1, n).
             pictures: encoded, in the order of their tokens.
             sampling: greedy or drawn; beams are not for this decoder.
-            image_token: stands for pieces of pictures, and is never written.
             ends: end-of-text ids.
         """
-        needed = ids.shape[1] + sampling.max_new_tokens
-        pick = _Pick(sampling, image_token, ids)
-        with self._lent(-(-needed // _BUCKET) * _BUCKET) as step:
-            with self._turn:
-                logits, self._own.reused = step.prefill(ids, pictures, image_token)
-            for _ in range(sampling.max_new_tokens):
-                token = pick(logits)
-                if int(token) in ends:
+        chosen = _Choice(sampling, [ids[0]])
+        with self._lent(_rounded(ids.shape[1] + sampling.max_new_tokens, _BUCKET)) as step:
+            with self._turn, self._said_if_slow(step):
+                self._own.reused = step.prefill(ids[0], pictures)
+            for left in reversed(range(sampling.max_new_tokens)):
+                (token,) = chosen(step)
+                if token in ends:
                     return
-                yield int(token)
-                with self._turn:
-                    logits = step.advance(token)
+                ahead = left and ids.is_cuda  # a GPU works on while the reader reads
+                if ahead:
+                    self._advance(step, token)
+                yield token
+                if left and not ahead:
+                    self._advance(step, token)
+
+    @torch.inference_mode()
+    def many(
+        self, prompts: Sequence[Prompt], sampling: Sampling, ends: set[int]
+    ) -> list[list[int]]:
+        """As ``tokens``, of several prompts at once, each read by itself and as long as it is; one
+        after the other where the GPU has no room for that."""
+        length = max(len(ids) for ids, _ in prompts) + sampling.max_new_tokens
+        with self._turn:
+            step = self._row_step(len(prompts), _rounded(length, _FINE))
+            if step is not None:
+                with self._said_if_slow(step):
+                    for row, prompt in enumerate(prompts):
+                        step.prefill_row(row, *prompt)
+                return _written(step, [ids for ids, _ in prompts], sampling, ends)
+        return [list(self.tokens(ids[None], shown, sampling, ends)) for ids, shown in prompts]
+
+    @property
+    def several(self) -> bool:
+        """Whether ``many`` is there."""
+        return self._stack is not None
 
     @property
     def reused(self) -> int:
@@ -83,11 +113,37 @@ class Decoder:
 
     def forget(self) -> None:
         """Begin the next prompt from its first token."""
+        self._rows.clear()
         for step in self._kept:
             step.begun = Begun()
 
+    def new_step(self, length: int) -> Step:
+        """One for prompt and answer of so many tokens, which nobody else has."""
+        if self._stack is not None:
+            return StackStep(self._stack, length, self._image_token)
+        return ModelStep(self._model, length, self._image_token)
+
+    def _advance(self, step: Step, token: int) -> None:
+        with self._turn, self._said_if_slow(step):
+            step.begun.ids.append(token)
+            step.advance([token])
+
     @contextmanager
-    def _lent(self, length: int) -> Iterator[_Step]:
+    def _said_if_slow(self, step: Step) -> Iterator[None]:
+        """The first steps of all compile kernels, which then lie on disk."""
+        if step.is_ready:
+            yield
+            return
+        timer = threading.Timer(_SLOW, self._tell, ["compiling kernels for this GPU, once"])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    @contextmanager
+    def _lent(self, length: int) -> Iterator[Step]:
         """A step, kept afterwards; not where it failed or was interrupted, as it may hold half a
         token then."""
         with self._turn:
@@ -99,125 +155,74 @@ class Decoder:
             raise
         self._kept[:] = [step]
 
-    def _taken(self, length: int) -> _Step:
+    def _taken(self, length: int) -> Step:
         kept = self._kept.pop() if self._kept else None
         if kept is not None and kept.length == length:
             return kept
-        step = _Step(self._model, length)
+        step = self.new_step(length)
         if kept is not None and kept.length < length:
             step.take_over(kept)
         return step
 
+    def _row_step(self, rows: int, length: int) -> StackStep | None:
+        assert self._stack is not None
+        kept = next((s for s in self._rows if s.rows == rows and s.length >= length), None)
+        if kept is None:
+            self._rows.clear()
+            if not self._stack.has_room(rows, length):
+                return None
+            kept = StackStep(self._stack, length, self._image_token, rows)
+            self._rows[:] = [kept]
+        return kept
 
-class _Step:
-    """One token in, the next token's logits out, through fixed buffers."""
 
-    def __init__(self, model: Any, length: int) -> None:
-        self._model = model
-        self.length = length
-        device = model.device
-        self._cache = StaticCache(config=model.config.get_text_config(), max_cache_len=length)
-        self._slots = torch.arange(length, device=device)  # (length,)
-        self._token = torch.zeros((1, 1), dtype=torch.long, device=device)
-        self._position = torch.zeros((1, 1), dtype=torch.long, device=device)
-        self._logits: torch.Tensor | None = None  # (vocabulary,)
-        self._graph: Any = None
-        self.begun = Begun()
+def _rounded(tokens: int, unit: int) -> int:
+    return -(-tokens // unit) * unit
 
-    def prefill(
-        self, ids: torch.Tensor, pictures: Sequence[Pictured], image_token: int
-    ) -> tuple[torch.Tensor, int]:
-        """Logits (vocabulary,) after the prompt (1, n), and how many of its tokens were known."""
-        listed = ids[0].tolist()
-        known = self.begun.shared(listed, pictures, image_token)
-        if any(layer.is_sliding for layer in self._cache.layers):
-            known = 0  # what has left a sliding window cannot be had back
-        self.begun = Begun(listed[:known], pictures)
-        if known:
-            self._rewind(known)
-        else:
-            self._cache.reset()
-        new = as_outputs(from_position(known, listed, pictures, image_token), ids.device)
-        out = self._model(
-            input_ids=ids[:, known:],
-            cache=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-            **new,
-        )
-        self._position.fill_(len(listed))
-        self.begun = Begun(listed, pictures)
-        logits: torch.Tensor = out.logits[0, -1]
-        return logits, known
 
-    def take_over(self, shorter: _Step) -> None:
-        """Go on from what another step's cache holds, which is gone with it."""
-        layers = list(zip(self._cache.layers, shorter._cache.layers, strict=True))
-        if any(layer.is_sliding or not old.is_initialized for layer, old in layers):
-            return
-        for layer, old in layers:
-            layer.lazy_initialization(old.keys, old.values)
-            layer.keys[:, :, : old.max_cache_len] = old.keys
-            layer.values[:, :, : old.max_cache_len] = old.values
-            old.keys = old.values = None  # layer by layer, so that both are never whole
-        self.begun = shorter.begun
+def _written(
+    step: Step, prompts: Sequence[torch.Tensor], sampling: Sampling, ends: set[int]
+) -> list[list[int]]:
+    """Until every row has ended, or is as long as it may be."""
+    chosen = _Choice(sampling, prompts)
+    written: list[list[int]] = [[] for _ in prompts]
+    ended = [False] * len(prompts)
+    for left in reversed(range(sampling.max_new_tokens)):
+        tokens = chosen(step)
+        for row, token in enumerate(tokens):
+            ended[row] = ended[row] or token in ends
+            if not ended[row]:
+                written[row].append(token)
+        if all(ended):
+            break
+        if left:
+            step.advance(tokens)
+    return written
 
-    def advance(self, token: torch.Tensor) -> torch.Tensor:
-        """Logits (vocabulary,) after ``token`` (one id)."""
-        self._token.copy_(token.view(1, 1))
-        self.begun.ids.append(int(token))
-        if self._token.is_cuda:
-            if self._graph is None:
-                self._capture()
-            self._graph.replay()
-        else:
-            self._run()
-        assert self._logits is not None
-        return self._logits
 
-    def _run(self) -> None:
-        seen = (self._slots <= self._position[0, 0])[None, None, None, :]  # (1, 1, 1, length)
-        hidden = self._model.model.language_model(
-            input_ids=self._token,
-            position_ids=self._position,
-            attention_mask=seen,
-            cache=self._cache,
-            use_cache=True,
-        ).last_hidden_state
-        logits = self._model.lm_head(hidden[:, -1])[0]
-        if self._logits is None:
-            self._logits = torch.empty_like(logits)
-        self._logits.copy_(logits)
-        self._position.add_(1)
+class _Choice:
+    """Every row's next token, as transformers' ``generate`` would choose it."""
 
-    def _capture(self) -> None:
-        """Warm up on another stream, as CUDA graphs want, then take those steps back."""
-        start = int(self._position)
-        side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(_WARM_UPS):
-                self._run()
-                self._rewind(start)
-        torch.cuda.current_stream().wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
-        # An encoder, or another answer's pictures, may be on the GPU meanwhile in another thread
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            self._run()
+    def __init__(self, sampling: Sampling, prompts: Sequence[torch.Tensor]) -> None:
+        self._picks: list[Callable[[torch.Tensor], torch.Tensor]] = []
+        if sampling.temperature > 0 or sampling.repetition_penalty != 1:
+            self._picks = [_Pick(sampling, ids) for ids in prompts]
 
-    def _rewind(self, position: int) -> None:
-        self._position.fill_(position)
-        for layer in self._cache.layers:
-            layer.cumulative_length.fill_(position)
+    def __call__(self, step: Step) -> list[int]:
+        best = step.best
+        if self._picks:
+            pairs = zip(self._picks, step.logits, strict=True)
+            best = torch.cat([pick(logits).view(1) for pick, logits in pairs])
+        tokens: list[int] = best.tolist()
+        return tokens
 
 
 class _Pick:
-    """Chooses the next token as transformers' ``generate`` would."""
+    """One row's next token, where it is not just the likeliest."""
 
-    def __init__(self, sampling: Sampling, banned: int, prompt: torch.Tensor) -> None:
+    def __init__(self, sampling: Sampling, prompt: torch.Tensor) -> None:
         self._draw = sampling.temperature > 0
-        self._banned = banned
-        self._ids = prompt  # (1, n), grown as tokens are written
+        self._ids = prompt[None]  # (1, n), grown as tokens are written
         self._processors = LogitsProcessorList(_processors(sampling))
         self._chance: torch.Generator | None = None  # torch's own, which all share
         if sampling.seed is not None:
@@ -225,12 +230,9 @@ class _Pick:
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """One id of ``logits`` (vocabulary,)."""
-        scores = logits[None].float()
-        scores[:, self._banned] = -torch.inf
-        scores = self._processors(self._ids, scores)
+        scores = self._processors(self._ids, logits[None].float())
         token = self._drawn(scores.softmax(-1)) if self._draw else scores.argmax(-1)
-        if self._processors:
-            self._ids = torch.cat([self._ids, token.view(1, 1)], dim=1)
+        self._ids = torch.cat([self._ids, token.view(1, 1)], dim=1)
         return token
 
     def _drawn(self, odds: torch.Tensor) -> torch.Tensor:

@@ -16,11 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ragvis._lazy import require
+from ragvis.generator.int8_launch import Matrix, times
 
 _PACKED = 64  # columns that PyTorch's kernel for CPUs reads at once; of others it reads too many
-# (rows of weights a program multiplies, columns it reads at once), the fastest on an H100
-_TALL, _WIDE = (2, 2048), (4, 1024)
 
 
 def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,15 +45,18 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (…, in) -> (…, out)."""
-        if x.numel() == self.in_features and (x.is_cuda or self.in_features % _PACKED == 0):
-            row = one_row if x.is_cuda else one_row_on_cpu
-            y = row(x, self.weight, self.scale)
+        if x.is_cuda:
+            rows = x.reshape(-1, self.in_features)
+            return times(rows, self.matrix).view(*x.shape[:-1], self.out_features)
+        if x.numel() == self.in_features and self.in_features % _PACKED == 0:
+            y = one_row_on_cpu(x, self.weight, self.scale)
             return y if self.bias is None else y + self.bias
-        return F.linear(x, self.dequantized(x.dtype), self.bias)
+        return F.linear(x, self.weight * self.scale[:, None].to(x.dtype), self.bias)
 
-    def dequantized(self, dtype: torch.dtype) -> torch.Tensor:
-        """(out, in) in ``dtype``: with many rows of input whole matrix products are worth it."""
-        return self.weight * self.scale[:, None].to(dtype)
+    @property
+    def matrix(self) -> Matrix:
+        """Its numbers as they are now."""
+        return Matrix(self.weight, self.scale, self.bias)
 
 
 def quantize(model: nn.Module, keep: Sequence[str], device: torch.device | str) -> nn.Module:
@@ -82,16 +83,3 @@ def one_row_on_cpu(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -
     unit = torch.ones(len(weight), dtype=torch.bfloat16)
     y = torch._weight_int8pack_mm(x.reshape(1, -1).bfloat16(), weight, unit)
     return (y.float() * scale).to(x.dtype).reshape(*x.shape[:-1], -1)
-
-
-def one_row(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """x (…, in) of one row -> (…, out): as fast as the weights (out, in) int8 can be read."""
-    kernel = require("ragvis.generator.int8_kernel").row_times_matrix
-    out, width = weight.shape
-    y = torch.empty((*x.shape[:-1], out), device=x.device, dtype=x.dtype)
-    rows, columns = _TALL if width <= _TALL[1] * 2 else _WIDE
-    grid = ((out + rows - 1) // rows,)
-    kernel[grid](
-        x.contiguous(), weight, scale, y, out, width, ROWS=rows, COLUMNS=columns, num_warps=4
-    )
-    return y

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _LAYOUT = 1
 _SHARD = 2**29  # bytes; several are hashed side by side
 _WORTH_IT = 2**28  # bytes; less is quantized in no time
+_WRITERS = 4  # each holds a shard in memory
 _COMPLETE = "complete.json"
 Tensors = dict[str, torch.Tensor]
 
@@ -128,7 +129,7 @@ class Int8Cache:
             raise OSError(f"{size / 2**30:.1f} GiB would leave the disk full")
         self._tell(f"keeping the 8-bit weights ({size / 2**30:.1f} GiB) in {self._folder}")
         with whole_folder(self._folder) as part:
-            about["sha256"] = {file.name: sha256_of_file(file) for file in _written(tensors, part)}
+            about["sha256"] = _write(tensors, part)
             (part / _COMPLETE).write_text(json.dumps(about), "utf-8")
             flush(part / _COMPLETE)
 
@@ -142,12 +143,17 @@ class Int8Cache:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _written(tensors: Tensors, folder: Path) -> Iterator[Path]:
-    for n, shard in enumerate(_shards(tensors)):
-        file = folder / f"{n:03}.safetensors"
+def _write(tensors: Tensors, folder: Path) -> dict[str, str]:
+    """Each shard's name and sha256; several are written side by side."""
+
+    def write(number: int, shard: Tensors) -> tuple[str, str]:
+        file = folder / f"{number:03}.safetensors"
         save_file({name: tensor.contiguous().cpu() for name, tensor in shard.items()}, file)
         flush(file)
-        yield file
+        return file.name, sha256_of_file(file)
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        return dict(pool.map(write, *zip(*enumerate(_shards(tensors)), strict=True)))
 
 
 def _of(file: Path) -> list[str | None]:

@@ -42,7 +42,7 @@ from ragvis.generator.sampling import Counting, Sampling, Usage, Written
 from ragvis.generator.sharing import share
 from ragvis.generator.streams import StopText, StopWhen, failing
 from ragvis.models import hub
-from ragvis.types import ModelInfo
+from ragvis.types import ModelInfo, Tell, silent
 
 if TYPE_CHECKING:
     from ragvis.encoder import Encoder
@@ -56,7 +56,9 @@ _BATCH = 8  # prompts
 class LlavaGenerator(Counting):
     """A loaded checkpoint: prompts and pictures in, text out, piece by piece."""
 
-    def __init__(self, model: Any, processor: Any, family: Family, info: ModelInfo) -> None:
+    def __init__(
+        self, model: Any, processor: Any, family: Family, info: ModelInfo, tell: Tell = silent
+    ) -> None:
         super().__init__()
         self.info = info
         self.family = family
@@ -67,8 +69,8 @@ class LlavaGenerator(Counting):
         self._processor = processor
         self._tokenizer = processor.tokenizer
         # int8 weights are ours to decode with; everything else goes through `generate`
-        self._decoder = Decoder(model) if info.engine == INT8 else None
-        self._image_token = int(processor.image_token_id)
+        self._image_token = token = int(processor.image_token_id)
+        self._decoder = Decoder(model, token, tell) if info.engine == INT8 else None
         self._features = PictureFeatures(model)
         self._last = LastPrompt()
         template = conversation.find_template(family.template)
@@ -103,7 +105,7 @@ class LlavaGenerator(Counting):
                 family = replace(family, template=template)
             model = load_model(checkpoint, quantization, engine, tell)
         info = ModelInfo(own, checkpoint.revision, quantization, str(model.device), engine)
-        return cls(model, processor, family, info)
+        return cls(model, processor, family, info, tell)
 
     def use(self, encoder: Encoder, shelf: Shelf) -> None:
         """Take over what was done before: see ``Generator``."""
@@ -164,8 +166,8 @@ class LlavaGenerator(Counting):
         try:
             with failing():
                 pictures = self._features.of(inputs)
-                ids, token_of = inputs["input_ids"], self._image_token
-                for token in self._decoder.tokens(ids, pictures, sampling, token_of, self._ends()):
+                ids, ends = inputs["input_ids"], self._ends()
+                for token in self._decoder.tokens(ids, pictures, sampling, ends):
                     reused = reused if written else self._decoder.reused
                     written += 1
                     if piece := text.step(self._tokenizer.backend_tokenizer, token):
@@ -252,8 +254,12 @@ class LlavaGenerator(Counting):
         """
         inputs = [self.inputs(prompt, pictures) for prompt, pictures in asked]
         with failing(), torch.inference_mode():
-            pictures = [picture for one in inputs for picture in self._features.of(one)]
             rows = [one["input_ids"][0] for one in inputs]
+            own = [self._features.of(one) for one in inputs]
+            if self._decoder is not None and self._decoder.several and sampling.num_beams == 1:
+                new = self._decoder.many(list(zip(rows, own, strict=True)), sampling, self._ends())
+                return [self._written(len(ids), n) for ids, n in zip(rows, new, strict=True)]
+            pictures = [picture for some in own for picture in some]
             # The padding stands before the prompts, so that all answers begin at one place
             ids = pad_sequence(rows, True, self._padding(), "left")  # (b, n)
             mask = pad_sequence([torch.ones_like(row) for row in rows], True, 0, "left")

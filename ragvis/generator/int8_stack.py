@@ -1,0 +1,229 @@
+"""The layers of a Llama, Mistral or Qwen2 with int8 rows, run by kernels of our own.
+
+transformers' layers launch some fifteen kernels each, most of which move a vector that the one
+before has just written. Here a layer of a decode step is six. The weights are the model's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ragvis._lazy import require
+from ragvis.generator.int8 import Int8Linear
+from ragvis.generator.int8_launch import Matrix, Norm, next_power, times
+
+_FAMILIES = ("llama", "mistral", "qwen2")
+_ROPES = ("default", "linear", "llama3", "yarn")  # one table of angles, however long the text
+CHUNK, _BLOCK = 128, 64  # tokens that one program attends to, and reads at once
+
+
+def fits(model: Any) -> bool:
+    """Whether a model is one that the kernels are for, in float16 with int8 rows."""
+    language = model.model.language_model
+    config = language.config
+    layers = {name: m for name, m in language.named_modules() if name.endswith("_proj")}
+    return (
+        config.model_type in _FAMILIES
+        and config.hidden_act == "silu"
+        and config.rope_parameters["rope_type"] in _ROPES
+        and not _slides(config)
+        and model.dtype == torch.float16
+        and type(model.lm_head) is nn.Linear
+        and all(type(m) is Int8Linear and m.in_features % 16 == 0 for m in layers.values())
+        and all(m.bias is None or name.endswith(_BIASED) for name, m in layers.items())
+    )
+
+
+_BIASED = ("q_proj", "k_proj", "v_proj")
+
+
+def _slides(config: Any) -> bool:
+    """Whether a layer forgets what is far behind."""
+    if config.model_type == "mistral":
+        return config.sliding_window is not None
+    return "sliding_attention" in (getattr(config, "layer_types", None) or [])
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    first_norm: Norm
+    qkv: Matrix
+    out: Matrix
+    second_norm: Norm
+    gate: Matrix
+    up: Matrix
+    down: Matrix
+
+    @classmethod
+    def of(cls, layer: Any, eps: float) -> _Layer:
+        """transformers' layer, with which it shares its weights."""
+        own, mlp = layer.self_attn, layer.mlp
+        return cls(
+            Norm(layer.input_layernorm.weight, eps),
+            _joined([own.q_proj, own.k_proj, own.v_proj]),
+            own.o_proj.matrix,
+            Norm(layer.post_attention_layernorm.weight, eps),
+            mlp.gate_proj.matrix,
+            mlp.up_proj.matrix,
+            mlp.down_proj.matrix,
+        )
+
+
+def _joined(parts: list[Int8Linear]) -> Matrix:
+    """One matrix, of whose rows the layers' own are parts from now on."""
+    whole = Matrix.joined([part.matrix for part in parts])
+    own = torch.split(whole.weight, [part.out_features for part in parts])
+    for part, rows in zip(parts, own, strict=True):
+        part.weight = rows
+    return whole
+
+
+class Held:
+    """Keys and values of some rows of tokens, (layers, rows, groups, length, dim) float16.
+
+    ``positions`` (rows,) int32 is how many tokens each row holds: what stands behind is noise.
+    """
+
+    def __init__(self, stack: Stack, rows: int, length: int) -> None:
+        self.length = length
+        shape = (len(stack.layers), rows, stack.groups, length, stack.dim)
+        self.keys = torch.empty(shape, dtype=torch.float16, device=stack.device)
+        self.values = torch.empty_like(self.keys)
+        self.positions = torch.zeros(rows, dtype=torch.int32, device=stack.device)
+        self.angles = stack.angles(length)
+        parts = (rows, stack.heads, -(-length // CHUNK))
+        self.sums = torch.empty((*parts, stack.dim), dtype=torch.float32, device=stack.device)
+        self.tops = torch.empty(parts, dtype=torch.float32, device=stack.device)
+        self.weights = torch.empty_like(self.tops)
+
+    def take_over(self, shorter: Held) -> None:
+        """What another one holds."""
+        self.keys[:, :, :, : shorter.length] = shorter.keys
+        self.values[:, :, :, : shorter.length] = shorter.values
+        self.positions.copy_(shorter.positions)
+
+
+class Stack:
+    """Runs the language model of a checkpoint that ``fits``."""
+
+    def __init__(self, model: Any) -> None:
+        language = model.model.language_model
+        config = language.config
+        self._kernels = require("ragvis.generator.int8_kernels")
+        self._rotary = language.rotary_emb
+        self._embed = model.get_input_embeddings()
+        self._head = Matrix(model.lm_head.weight, bias=model.lm_head.bias)
+        eps = float(config.rms_norm_eps)
+        self._norm = Norm(language.norm.weight, eps)
+        self.heads = int(config.num_attention_heads)
+        self.groups = int(config.num_key_value_heads)
+        self.dim = int(getattr(config, "head_dim", None) or config.hidden_size // self.heads)
+        self.device: torch.device = model.device
+        self.layers = [_Layer.of(layer, eps) for layer in language.layers]
+
+    def has_room(self, rows: int, length: int) -> bool:
+        """Whether the GPU can hold so many rows of tokens, and half as much again to work in."""
+        held = 4 * len(self.layers) * rows * self.groups * length * self.dim  # bytes
+        return self.device.type != "cuda" or 1.5 * held < torch.cuda.mem_get_info()[0]
+
+    def angles(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines (length, dim / 2) float32 of rotary positions."""
+        places = torch.arange(length, device=self.device)[None]
+        like = torch.empty(0, dtype=torch.float32, device=self.device)
+        cosines, sines = self._rotary(like, places)
+        half = self.dim // 2
+        return cosines[0, :, :half].contiguous(), sines[0, :, :half].contiguous()
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """ids (n,) -> (n, width) float16."""
+        return cast(torch.Tensor, self._embed(ids))
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(n, width) -> (n, vocabulary) float16."""
+        return times(hidden, self._head, norm=self._norm)
+
+    def read(self, hidden: torch.Tensor, held: Held, row: int, known: int) -> torch.Tensor:
+        """Go through new tokens (n, width) of one row that holds ``known`` already.
+
+        ``hidden`` is overwritten with what leaves the last layer, and returned.
+        """
+        for number, layer in enumerate(self.layers):
+            qkv = times(hidden, layer.qkv, norm=layer.first_norm)
+            seen = self._attended(qkv, held, (number, row), known)
+            self._rest(hidden, seen, layer)
+        held.positions[row] = known + len(hidden)
+        return hidden
+
+    def step(self, hidden: torch.Tensor, held: Held) -> torch.Tensor:
+        """Go through one new token (rows, width) of every row; as ``read``.
+
+        Nothing in it depends on how many tokens the rows hold but for numbers in ``held``, so
+        that it can be captured.
+        """
+        for number, layer in enumerate(self.layers):
+            qkv = times(hidden, layer.qkv, norm=layer.first_norm)
+            self._rest(hidden, self._attended_once(qkv, held, number), layer)
+        held.positions.add_(1)
+        return hidden
+
+    def _rest(self, hidden: torch.Tensor, seen: torch.Tensor, layer: _Layer) -> None:
+        times(seen, layer.out, into=hidden)
+        inner = times(hidden, layer.gate, layer.up, norm=layer.second_norm)
+        times(inner, layer.down, into=hidden)
+
+    def _attended(
+        self, qkv: torch.Tensor, held: Held, place: tuple[int, int], known: int
+    ) -> torch.Tensor:
+        """Attention of n new tokens in a (layer, row): qkv (n, …) -> (n, heads * dim)."""
+        n, keys, values = len(qkv), held.keys[place], held.values[place]
+        shape = {"HEADS": self.heads, "GROUPS": self.groups, "DIM": self.dim}
+        self._kernels.rotate[(n, self.heads + self.groups)](
+            qkv, keys, values, *held.angles, known, held.length, **shape, num_warps=1
+        )
+        queries = qkv[:, : self.heads * self.dim].reshape(n, self.heads, self.dim)
+        seen = F.scaled_dot_product_attention(
+            queries.transpose(0, 1)[None],
+            keys[None, :, : known + n],
+            values[None, :, : known + n],
+            attn_mask=_before(known, n, qkv.device) if known else None,
+            is_causal=not known,
+            enable_gqa=self.groups != self.heads,
+        )
+        return seen[0].transpose(0, 1).reshape(n, -1)
+
+    def _attended_once(self, qkv: torch.Tensor, held: Held, layer: int) -> torch.Tensor:
+        """Attention of one new token a row: qkv (rows, …) -> (rows, heads * dim)."""
+        rows, splits = len(qkv), held.tops.shape[-1]
+        y = qkv.new_empty((rows, self.heads * self.dim))
+        parts = (held.sums, held.tops, held.weights)
+        self._kernels.attend[(rows * self.groups, splits)](
+            qkv,
+            held.keys[layer],
+            held.values[layer],
+            *held.angles,
+            held.positions,
+            *parts,
+            held.length,
+            splits,
+            self.dim**-0.5,
+            HEADS=self.heads,
+            GROUPS=self.groups,
+            DIM=self.dim,
+            CHUNK=CHUNK,
+            BLOCK=_BLOCK,
+        )
+        shape = {"HEADS": self.heads, "DIM": self.dim, "CHUNK": CHUNK}
+        self._kernels.combine[(rows * self.heads,)](
+            *parts, held.positions, y, splits, **shape, SPLITS=next_power(splits)
+        )
+        return y
+
+
+def _before(known: int, n: int, device: torch.device) -> torch.Tensor:
+    """(n, known + n): what each new token may look at."""
+    return torch.ones((n, known + n), dtype=torch.bool, device=device).tril(known)

@@ -1,0 +1,217 @@
+"""One token in, the next token's logits out, through fixed buffers.
+
+A decode step launches hundreds of small kernels; launched one by one from Python they take longer
+than their work. A step here reads and writes fixed buffers, so that it can be captured as a CUDA
+graph and replayed. On the CPU the same step runs as it is, which is how it is tested.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import StaticCache
+
+from ragvis.generator.int8_stack import Held, Stack
+from ragvis.generator.reuse import Begun, as_outputs, from_position
+
+if TYPE_CHECKING:
+    from ragvis.generator.reuse import Pictured
+
+_WARM_UPS = 2  # steps before a capture: libraries allocate and choose kernels in them
+
+
+class Step(ABC):
+    """Prompts, then token after token, in ``rows`` of at most ``length`` in all.
+
+    After a prompt, and after every token, ``logits`` (rows, vocabulary) are what comes next, that
+    of ``image_token`` never, and ``best`` (rows,) is the likeliest.
+    """
+
+    logits: torch.Tensor
+    best: torch.Tensor
+
+    def __init__(self, length: int, image_token: int, device: torch.device, rows: int = 1) -> None:
+        self.length = length
+        self.rows = rows
+        self.begun = Begun()
+        self._image_token = image_token
+        self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
+        self._graph: Any = None
+
+    @abstractmethod
+    def prefill(self, ids: torch.Tensor, pictures: Sequence[Pictured]) -> int:
+        """Read a prompt (n,) into the only row; how many of its tokens were known."""
+
+    @abstractmethod
+    def take_over(self, shorter: Any) -> None:
+        """Go on from what another step's cache holds, which is gone with it."""
+
+    @abstractmethod
+    def _next(self) -> torch.Tensor:
+        """Logits (rows, vocabulary) after ``_tokens``, whose places come after."""
+
+    @abstractmethod
+    def _places(self) -> torch.Tensor:
+        """How many tokens there are, of every row or of all: a copy."""
+
+    @abstractmethod
+    def _rewind(self, places: torch.Tensor | int) -> None:
+        """Take back what was written behind these places."""
+
+    def advance(self, tokens: Sequence[int]) -> None:
+        """Go on by a token of every row."""
+        self._tokens.copy_(torch.tensor(tokens))
+        if not self._tokens.is_cuda:
+            self._run()
+            return
+        if self._graph is None:
+            self._capture()
+        self._graph.replay()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing has to be compiled any more."""
+        return self._graph is not None or not self._tokens.is_cuda
+
+    def _run(self) -> None:
+        self._say(self._next())
+
+    def _say(self, logits: torch.Tensor, rows: slice = slice(None)) -> None:
+        """Into the buffers, which stay where they are."""
+        if not hasattr(self, "logits"):
+            self.logits = logits.new_empty((self.rows, logits.shape[-1]))
+            self.best = torch.zeros_like(self._tokens)
+        logits[:, self._image_token] = -torch.inf
+        self.logits[rows] = logits
+        self.best[rows] = logits.argmax(-1)
+
+    def _capture(self) -> None:
+        """Warm up on another stream, as CUDA graphs want, then take those steps back."""
+        start = self._places()
+        side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UPS):
+                self._run()
+                self._rewind(start)
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        # An encoder, or another answer's pictures, may be on the GPU meanwhile in another thread
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            self._run()
+
+
+class ModelStep(Step):
+    """By transformers' own layers, of whatever family."""
+
+    def __init__(self, model: Any, length: int, image_token: int) -> None:
+        super().__init__(length, image_token, model.device)
+        self._model = model
+        self._cache = StaticCache(config=model.config.get_text_config(), max_cache_len=length)
+        self._slots = torch.arange(length, device=model.device)  # (length,)
+        self._position = torch.zeros((1, 1), dtype=torch.long, device=model.device)
+
+    def prefill(self, ids: torch.Tensor, pictures: Sequence[Pictured]) -> int:
+        """See ``Step``."""
+        listed = ids.tolist()
+        known = self.begun.shared(listed, pictures, self._image_token)
+        if any(layer.is_sliding for layer in self._cache.layers):
+            known = 0  # what has left a sliding window cannot be had back
+        self.begun = Begun(listed[:known], pictures)
+        if known:
+            self._rewind(known)
+        else:
+            self._cache.reset()
+        new = as_outputs(from_position(known, listed, pictures, self._image_token), ids.device)
+        out = self._model(
+            input_ids=ids[None, known:],
+            cache=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **new,
+        )
+        self._position.fill_(len(listed))
+        self.begun = Begun(listed, pictures)
+        self._say(out.logits[0, -1:])
+        return known
+
+    def take_over(self, shorter: ModelStep) -> None:
+        """See ``Step``."""
+        layers = list(zip(self._cache.layers, shorter._cache.layers, strict=True))
+        if any(layer.is_sliding or not old.is_initialized for layer, old in layers):
+            return
+        for layer, old in layers:
+            layer.lazy_initialization(old.keys, old.values)
+            layer.keys[:, :, : old.max_cache_len] = old.keys
+            layer.values[:, :, : old.max_cache_len] = old.values
+            old.keys = old.values = None  # layer by layer, so that both are never whole
+        self.begun = shorter.begun
+
+    def _next(self) -> torch.Tensor:
+        seen = (self._slots <= self._position[0, 0])[None, None, None, :]  # (1, 1, 1, length)
+        hidden = self._model.model.language_model(
+            input_ids=self._tokens[None],
+            position_ids=self._position,
+            attention_mask=seen,
+            cache=self._cache,
+            use_cache=True,
+        ).last_hidden_state
+        self._position.add_(1)
+        logits: torch.Tensor = self._model.lm_head(hidden[:, -1])
+        return logits
+
+    def _places(self) -> torch.Tensor:
+        return self._position.clone()
+
+    def _rewind(self, places: torch.Tensor | int) -> None:
+        self._position.fill_(int(places))
+        for layer in self._cache.layers:
+            layer.cumulative_length.fill_(int(places))
+
+
+class StackStep(Step):
+    """By kernels of our own, for the families that these know; of several rows, too."""
+
+    def __init__(self, stack: Stack, length: int, image_token: int, rows: int = 1) -> None:
+        super().__init__(length, image_token, stack.device, rows)
+        self._stack = stack
+        self._held = Held(stack, rows, length)
+
+    def prefill(self, ids: torch.Tensor, pictures: Sequence[Pictured]) -> int:
+        """See ``Step``."""
+        listed = ids.tolist()
+        known = self.begun.shared(listed, pictures, self._image_token)
+        self.begun = Begun(listed[:known], pictures)
+        new = from_position(known, listed, pictures, self._image_token)
+        self.prefill_row(0, ids[known:], new, known)
+        self.begun = Begun(listed, pictures)
+        return known
+
+    def prefill_row(
+        self, row: int, ids: torch.Tensor, pictures: Sequence[Pictured], known: int = 0
+    ) -> None:
+        """Read a prompt (n,), or what comes after the first ``known`` tokens of one, into a row."""
+        hidden = self._stack.embed(ids)  # (n, width)
+        if pictures:
+            seen = torch.cat([picture.features for picture in pictures]).to(hidden)
+            hidden = hidden.masked_scatter((ids == self._image_token)[:, None], seen)
+        last = self._stack.read(hidden, self._held, row, known)[-1:]
+        self._say(self._stack.logits(last), slice(row, row + 1))
+
+    def take_over(self, shorter: StackStep) -> None:
+        """See ``Step``."""
+        self._held.take_over(shorter._held)
+        self.begun = shorter.begun
+
+    def _next(self) -> torch.Tensor:
+        hidden = self._stack.step(self._stack.embed(self._tokens), self._held)
+        return self._stack.logits(hidden)
+
+    def _places(self) -> torch.Tensor:
+        return self._held.positions.clone()
+
+    def _rewind(self, places: torch.Tensor | int) -> None:
+        self._held.positions.copy_(torch.as_tensor(places))

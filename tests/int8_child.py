@@ -1,0 +1,165 @@
+"""Checks of the int8 kernels, in a process of their own: on a CUDA GPU where there is one, else in
+Triton's interpreter, which has to be chosen before Triton is imported.
+
+    TRITON_INTERPRET=1 python tests/int8_child.py products|stack|decoder
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import checkpoints
+import torch
+import torch.nn.functional as F
+from transformers import AutoModelForImageTextToText
+
+from ragvis.generator import int8, loading
+from ragvis.generator.decode import Decoder
+from ragvis.generator.int8_launch import FEW, Matrix, Norm, times
+from ragvis.generator.int8_stack import Stack, fits
+from ragvis.generator.reuse import Pictured, as_outputs
+from ragvis.generator.sampling import Sampling
+from ragvis.generator.steps import StackStep
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+KINDS = (checkpoints.llava_1_5, checkpoints.onevision, checkpoints.llava_next_mistral)
+
+
+def off(found: torch.Tensor, true: torch.Tensor) -> float:
+    """The norm of the difference to that of what is right."""
+    return float((found.double().cpu() - true.double().cpu()).norm() / true.double().norm())
+
+
+def matrix(out: int, width: int, biased: bool) -> Matrix:
+    weight, scale = int8.quantize_rows(torch.randn(out, width, device=DEVICE))
+    bias = torch.randn(out, device=DEVICE).half() if biased else None
+    return Matrix(weight, scale, bias)
+
+
+def whole(x: torch.Tensor, one: Matrix) -> torch.Tensor:
+    assert one.scale is not None
+    y = x @ (one.weight.double() * one.scale.double()[:, None]).T
+    return y if one.bias is None else y + one.bias.double()
+
+
+def check_products() -> None:
+    """Every kernel, with all it can do on the way, against float64."""
+    shapes, counts = ((37, 80, 1), (16, 1040, 1000)), (1, 3, 20, FEW + 1)
+    for (out, width, outlier), n in product(shapes, counts):
+        x = torch.randn(n, width, device=DEVICE).half()
+        x[:, 5] *= outlier
+        norm = Norm(torch.rand(width, device=DEVICE).half(), 1e-5)
+        normed = x.double() * torch.rsqrt(x.double().pow(2).mean(-1, keepdim=True) + 1e-5)
+        normed = normed * norm.weight.double()
+        one, two = matrix(out, width, False), matrix(out, width, False)
+        biased, into = matrix(out, width, True), torch.randn(n, out, device=DEVICE).half()
+        sums, before = into.clone(), into.double()
+        assert off(times(x, biased), whole(x.double(), biased)) < 2e-3
+        assert off(times(x, biased, norm=norm), whole(normed, biased)) < 2e-3
+        gated = F.silu(whole(normed, one)) * whole(normed, two)
+        assert off(times(x, one, two, norm=norm), gated) < 3e-3
+        assert times(x, one, into=sums) is sums
+        assert off(sums, before + whole(x.double(), one)) < 2e-3
+        head = Matrix(torch.randn(out, width, device=DEVICE).half())
+        assert off(times(x, head, norm=norm), normed @ head.weight.double().T) < 2e-3
+
+
+def models(kind: Any) -> tuple[Any, Any]:
+    """A checkpoint of tiny random weights as int8 rows: in float32 on the CPU, and in float16."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = kind(Path(folder) / "model")
+        pair = [AutoModelForImageTextToText.from_pretrained(path).eval() for _ in range(2)]
+    for model in pair:
+        if model.config.text_config.model_type == "mistral":  # as LLaVA-1.6's: no window
+            model.model.language_model.config.sliding_window = None
+            model.config.text_config.sliding_window = None
+        int8.quantize(model, loading.KEPT_WHOLE, "cpu")
+    true, ours = pair
+    assert not fits(true)  # which is float32
+    ours = ours.half().to(DEVICE)
+    assert fits(ours)
+    return true, ours
+
+
+def prompt(model: Any, words: int) -> tuple[torch.Tensor, list[Pictured]]:
+    """ids (n,) with one picture of nine tokens near their beginning."""
+    ids = torch.randint(5, 250, (words,), device=DEVICE)
+    ids[4:13] = model.config.image_token_id
+    width = model.config.text_config.hidden_size
+    return ids, [Pictured("one", 0.1 * torch.randn(9, width))]
+
+
+@torch.inference_mode()
+def check_stack() -> None:
+    """What our layers say after a prompt, after more of it, and after every token."""
+    for kind in KINDS:
+        torch.manual_seed(0)
+        true, ours = models(kind)
+        ids, pictures = prompt(ours, 150)
+        stack, image = Stack(ours), ours.config.image_token_id
+        shown = as_outputs(pictures, torch.device("cpu"))
+        right = true(input_ids=ids[None].cpu(), **shown).logits[0]
+        right[:, image] = 0
+
+        def said(step: StackStep, row: int = 0) -> torch.Tensor:
+            found = step.logits[row].clone()  # noqa: B023
+            assert found[image] == -torch.inf  # noqa: B023
+            found[image] = 0  # noqa: B023
+            return found
+
+        step = StackStep(stack, 256, image)
+        if kind is not checkpoints.onevision:  # the only one with biases and shared keys
+            assert step.prefill(ids[:30], pictures) == 0
+            step.advance([int(ids[30])])
+            assert off(said(step), right[30]) < 2e-3
+            continue
+        assert step.prefill(ids[:140], pictures) == 0  # whole matrices, two parts of attention
+        assert off(said(step), right[139]) < 2e-3
+        for place in (140, 141):
+            step.advance([int(ids[place])])
+            step.begun.ids.append(int(ids[place]))
+            assert off(said(step), right[place]) < 2e-3
+            assert int(step.best) == int(said(step).argmax())
+        assert step.prefill(ids[:146], pictures) == 142  # a few rows, behind what is known
+        assert off(said(step), right[145]) < 2e-3
+        longer = StackStep(stack, 384, image)
+        longer.take_over(step)
+        assert longer.prefill(ids[:147], pictures) == 146  # one row
+        assert off(said(longer), right[146]) < 2e-3
+
+        rows = StackStep(stack, 256, image, 2)
+        rows.prefill_row(0, ids[:147], pictures)
+        rows.prefill_row(1, ids[:20], pictures)  # rows need not be alike
+        rows.advance([int(ids[147]), int(ids[20])])
+        assert off(said(rows, 0), right[147]) < 2e-3
+        assert off(said(rows, 1), right[20]) < 2e-3
+
+
+@torch.inference_mode()
+def check_decoder() -> None:
+    """One answer, the same again from what is known, and several at once."""
+    torch.manual_seed(0)
+    _, ours = models(checkpoints.onevision)
+    decoder = Decoder(ours, ours.config.image_token_id)
+    decoder._stack = Stack(ours)
+    prompts = [prompt(ours, n) for n in (30, 41)]
+    sampling, drawn = Sampling(max_new_tokens=3), Sampling(max_new_tokens=3, temperature=1, seed=3)
+    alone = [list(decoder.tokens(ids[None], p, sampling, set())) for ids, p in prompts]
+    assert [len(words) for words in alone] == [3, 3]
+    ids, pictures = prompts[1]
+    assert list(decoder.tokens(ids[None], pictures, sampling, set())) == alone[1]
+    assert decoder.reused == len(ids) - 1
+    assert decoder.many(prompts, sampling, set()) == alone
+    assert decoder.many(prompts, sampling, {alone[0][1]})[0] == alone[0][:1]
+    noise = list(decoder.tokens(ids[None], pictures, drawn, set()))
+    assert noise != alone[1]
+    assert decoder.many([prompts[1]], drawn, set()) == [noise]
+
+
+if __name__ == "__main__":
+    {"products": check_products, "stack": check_stack, "decoder": check_decoder}[sys.argv[1]]()
+    print("equal")
