@@ -180,8 +180,9 @@ class Writer:
         step = self._decoder.new_step(ids.shape[1])
         step.prefill(ids[0, :_BEHIND], self._pictures.of(inputs))
         rows = [step.logits[0].float()]
-        for token in ids[0, _BEHIND:].tolist():
-            step.advance([token])
+        for token in ids[0, _BEHIND:]:
+            step.next[0] = token
+            step.advance()
             rows.append(step.logits[0].float())
         return torch.stack(rows).cpu()
 
@@ -246,8 +247,8 @@ def measure(
         read = sum(t.numel() * t.element_size() for t in [*language, *model.lm_head.parameters()])
         row = Row(name, loaded, speed, peak, read / 2**30, logits_of(model, write))
         if profiled:
-            profile("one row", lambda n: write(inputs, n))
-            profile(f"{_ROWS} rows", lambda n: write.rows(inputs, n))
+            profile("one row", partial(write, inputs))
+            profile(f"{_ROWS} rows", partial(write.rows, inputs))
     del model, inputs, write
     gc.collect()
     if torch.cuda.is_available():
@@ -259,7 +260,9 @@ def timed(write: Writer, inputs: dict[str, torch.Tensor], n: int) -> tuple[Speed
     """Its times, and the GiB that one answer after the other takes at most."""
     start = seconds(lambda: write(inputs, 4))
     first = min(seconds(lambda: write(inputs, 1)) for _ in range(3))
-    again = min(seconds(lambda: write(other(inputs), 1, fresh=False)) for _ in range(3))
+    again = 0.0
+    if write.goes_on:
+        again = min(seconds(lambda: write(other(inputs), 1, fresh=False)) for _ in range(3))
     few, many = (seconds(partial(write, inputs, k)) for k in (4, 4 + n))
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
     write.rows(inputs, 4)

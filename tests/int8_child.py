@@ -106,7 +106,7 @@ def check_stack() -> None:
         right[:, image] = 0
 
         def said(step: StackStep, row: int = 0) -> torch.Tensor:
-            found = step.logits[row].clone()  # noqa: B023
+            found = step.logits[row].clone()
             assert found[image] == -torch.inf  # noqa: B023
             found[image] = 0  # noqa: B023
             return found
@@ -114,16 +114,18 @@ def check_stack() -> None:
         step = StackStep(stack, 256, image)
         if kind is not checkpoints.onevision:  # the only one with biases and shared keys
             assert step.prefill(ids[:30], pictures) == 0
-            step.advance([int(ids[30])])
+            step.next.copy_(ids[30:31])
+            step.advance()
             assert off(said(step), right[30]) < 2e-3
             continue
         assert step.prefill(ids[:140], pictures) == 0  # whole matrices, two parts of attention
         assert off(said(step), right[139]) < 2e-3
         for place in (140, 141):
-            step.advance([int(ids[place])])
+            step.next.copy_(ids[place : place + 1])
+            step.advance()
             step.begun.ids.append(int(ids[place]))
             assert off(said(step), right[place]) < 2e-3
-            assert int(step.best) == int(said(step).argmax())
+            assert step.asked()() == [int(step.logits[0].argmax())]
         assert step.prefill(ids[:146], pictures) == 142  # a few rows, behind what is known
         assert off(said(step), right[145]) < 2e-3
         longer = StackStep(stack, 384, image)
@@ -134,7 +136,8 @@ def check_stack() -> None:
         rows = StackStep(stack, 256, image, 2)
         rows.prefill_row(0, ids[:147], pictures)
         rows.prefill_row(1, ids[:20], pictures)  # rows need not be alike
-        rows.advance([int(ids[147]), int(ids[20])])
+        rows.next.copy_(ids[[147, 20]])
+        rows.advance()
         assert off(said(rows, 0), right[147]) < 2e-3
         assert off(said(rows, 1), right[20]) < 2e-3
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -74,16 +74,10 @@ class Decoder:
         with self._lent(_rounded(ids.shape[1] + sampling.max_new_tokens, _BUCKET)) as step:
             with self._turn, self._said_if_slow(step):
                 self._own.reused = step.prefill(ids[0], pictures)
-            for left in reversed(range(sampling.max_new_tokens)):
-                (token,) = chosen(step)
+            for (token,) in self._written(step, chosen, sampling.max_new_tokens):
                 if token in ends:
                     return
-                ahead = left and ids.is_cuda  # a GPU works on while the reader reads
-                if ahead:
-                    self._advance(step, token)
                 yield token
-                if left and not ahead:
-                    self._advance(step, token)
 
     @torch.inference_mode()
     def many(
@@ -92,14 +86,23 @@ class Decoder:
         """As ``tokens``, of several prompts at once, each read by itself and as long as it is; one
         after the other where the GPU has no room for that."""
         length = max(len(ids) for ids, _ in prompts) + sampling.max_new_tokens
-        with self._turn:
-            step = self._row_step(len(prompts), _rounded(length, _FINE))
-            if step is not None:
-                with self._said_if_slow(step):
-                    for row, prompt in enumerate(prompts):
-                        step.prefill_row(row, *prompt)
-                return _written(step, [ids for ids, _ in prompts], sampling, ends)
-        return [list(self.tokens(ids[None], shown, sampling, ends)) for ids, shown in prompts]
+        step = self._row_step(len(prompts), _rounded(length, _FINE))
+        if step is None:
+            return [list(self.tokens(ids[None], shown, sampling, ends)) for ids, shown in prompts]
+        with self._turn, self._said_if_slow(step):
+            for row, prompt in enumerate(prompts):
+                step.prefill_row(row, *prompt)
+        chosen = _Choice(sampling, [ids for ids, _ in prompts])
+        written: list[list[int]] = [[] for _ in prompts]
+        going = dict(enumerate(written))
+        for tokens in self._written(step, chosen, sampling.max_new_tokens):
+            going = {row: words for row, words in going.items() if tokens[row] not in ends}
+            for row, words in going.items():
+                words.append(tokens[row])
+            if not going:
+                break
+        self._rows[:] = [step]
+        return written
 
     @property
     def several(self) -> bool:
@@ -123,10 +126,24 @@ class Decoder:
             return StackStep(self._stack, length, self._image_token)
         return ModelStep(self._model, length, self._image_token)
 
-    def _advance(self, step: Step, token: int) -> None:
+    def _written(self, step: Step, chosen: _Choice, most: int) -> Iterator[list[int]]:
+        """A token of every row, and the next; a GPU is at the next one while one is read."""
+        for left in reversed(range(most)):
+            chosen(step)
+            tokens, ahead = step.asked(), left and step.next.is_cuda
+            if ahead:
+                self._advance(step)
+            now = tokens()
+            if ahead:
+                step.begun.ids += now
+            yield now
+            if left and not ahead:
+                step.begun.ids += now
+                self._advance(step)
+
+    def _advance(self, step: Step) -> None:
         with self._turn, self._said_if_slow(step):
-            step.begun.ids.append(token)
-            step.advance([token])
+            step.advance()
 
     @contextmanager
     def _said_if_slow(self, step: Step) -> Iterator[None]:
@@ -165,56 +182,34 @@ class Decoder:
         return step
 
     def _row_step(self, rows: int, length: int) -> StackStep | None:
+        """As ``_taken``, of several rows, which hold nothing; None where there is no room."""
         assert self._stack is not None
-        kept = next((s for s in self._rows if s.rows == rows and s.length >= length), None)
-        if kept is None:
-            self._rows.clear()
+        with self._turn:
+            kept = self._rows.pop() if self._rows else None
+            if kept is not None and kept.rows == rows and kept.length >= length:
+                return kept
+            del kept  # before its room is asked for
             if not self._stack.has_room(rows, length):
                 return None
-            kept = StackStep(self._stack, length, self._image_token, rows)
-            self._rows[:] = [kept]
-        return kept
+            return StackStep(self._stack, length, self._image_token, rows)
 
 
 def _rounded(tokens: int, unit: int) -> int:
     return -(-tokens // unit) * unit
 
 
-def _written(
-    step: Step, prompts: Sequence[torch.Tensor], sampling: Sampling, ends: set[int]
-) -> list[list[int]]:
-    """Until every row has ended, or is as long as it may be."""
-    chosen = _Choice(sampling, prompts)
-    written: list[list[int]] = [[] for _ in prompts]
-    ended = [False] * len(prompts)
-    for left in reversed(range(sampling.max_new_tokens)):
-        tokens = chosen(step)
-        for row, token in enumerate(tokens):
-            ended[row] = ended[row] or token in ends
-            if not ended[row]:
-                written[row].append(token)
-        if all(ended):
-            break
-        if left:
-            step.advance(tokens)
-    return written
-
-
 class _Choice:
     """Every row's next token, as transformers' ``generate`` would choose it."""
 
     def __init__(self, sampling: Sampling, prompts: Sequence[torch.Tensor]) -> None:
-        self._picks: list[Callable[[torch.Tensor], torch.Tensor]] = []
+        self._picks: list[_Pick] = []
         if sampling.temperature > 0 or sampling.repetition_penalty != 1:
             self._picks = [_Pick(sampling, ids) for ids in prompts]
 
-    def __call__(self, step: Step) -> list[int]:
-        best = step.best
-        if self._picks:
-            pairs = zip(self._picks, step.logits, strict=True)
-            best = torch.cat([pick(logits).view(1) for pick, logits in pairs])
-        tokens: list[int] = best.tolist()
-        return tokens
+    def __call__(self, step: Step) -> None:
+        """Put them into ``step.next``, where the likeliest stand."""
+        for row, pick in enumerate(self._picks):
+            step.next[row] = pick(step.logits[row])
 
 
 class _Pick:
@@ -233,7 +228,7 @@ class _Pick:
         scores = self._processors(self._ids, logits[None].float())
         token = self._drawn(scores.softmax(-1)) if self._draw else scores.argmax(-1)
         self._ids = torch.cat([self._ids, token.view(1, 1)], dim=1)
-        return token
+        return token[0]
 
     def _drawn(self, odds: torch.Tensor) -> torch.Tensor:
         return torch.multinomial(odds, 1, generator=self._chance)[0]

@@ -166,6 +166,18 @@ def few_rows(
 
 
 @triton.jit
+def normalize(x, norm, y, width, eps, COLUMNS: tl.constexpr):
+    """RMSNorm of x (n, width) into y, times norm (width,), a row a program; COLUMNS >= width."""
+    row = tl.program_id(0).to(tl.int64) * width
+    columns = tl.arange(0, COLUMNS)
+    there = columns < width
+    xs = tl.load(x + row + columns, mask=there, other=0.0).to(tl.float32)
+    xs *= tl.rsqrt(tl.sum(xs * xs, 0) / width + eps)
+    xs *= tl.load(norm + columns, mask=there, other=0.0).to(tl.float32)
+    tl.store(y + row + columns, xs.to(y.dtype.element_ty), mask=there)
+
+
+@triton.jit
 def dequantize(weight, scale, y, width, COLUMNS: tl.constexpr):
     """y (out, width) float16 = weight (out, width) int8 * scale (out,), a row a program."""
     row = tl.program_id(0)

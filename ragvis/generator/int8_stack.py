@@ -19,7 +19,7 @@ from ragvis.generator.int8_launch import Matrix, Norm, next_power, times
 
 _FAMILIES = ("llama", "mistral", "qwen2")
 _ROPES = ("default", "linear", "llama3", "yarn")  # one table of angles, however long the text
-CHUNK, _BLOCK = 128, 64  # tokens that one program attends to, and reads at once
+_BLOCK = 64  # tokens that are attended to at once
 
 
 def fits(model: Any) -> bool:
@@ -96,7 +96,9 @@ class Held:
         self.values = torch.empty_like(self.keys)
         self.positions = torch.zeros(rows, dtype=torch.int32, device=stack.device)
         self.angles = stack.angles(length)
-        parts = (rows, stack.heads, -(-length // CHUNK))
+        # Tokens a program attends to: more where the rows alone give every core of a GPU some
+        self.chunk = 512 if rows * stack.groups >= 128 else 128
+        parts = (rows, stack.heads, -(-length // self.chunk))
         self.sums = torch.empty((*parts, stack.dim), dtype=torch.float32, device=stack.device)
         self.tops = torch.empty(parts, dtype=torch.float32, device=stack.device)
         self.weights = torch.empty_like(self.tops)
@@ -214,10 +216,10 @@ class Stack:
             HEADS=self.heads,
             GROUPS=self.groups,
             DIM=self.dim,
-            CHUNK=CHUNK,
+            CHUNK=held.chunk,
             BLOCK=_BLOCK,
         )
-        shape = {"HEADS": self.heads, "DIM": self.dim, "CHUNK": CHUNK}
+        shape = {"HEADS": self.heads, "DIM": self.dim, "CHUNK": held.chunk}
         self._kernels.combine[(rows * self.heads,)](
             *parts, held.positions, y, splits, **shape, SPLITS=next_power(splits)
         )

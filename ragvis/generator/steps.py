@@ -8,7 +8,7 @@ graph and replayed. On the CPU the same step runs as it is, which is how it is t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,19 +27,23 @@ class Step(ABC):
     """Prompts, then token after token, in ``rows`` of at most ``length`` in all.
 
     After a prompt, and after every token, ``logits`` (rows, vocabulary) are what comes next, that
-    of ``image_token`` never, and ``best`` (rows,) is the likeliest.
+    of ``image_token`` never, and ``next`` (rows,) is the likeliest, with which ``advance`` goes on
+    unless another is put there.
     """
 
     logits: torch.Tensor
-    best: torch.Tensor
 
     def __init__(self, length: int, image_token: int, device: torch.device, rows: int = 1) -> None:
         self.length = length
         self.rows = rows
         self.begun = Begun()
         self._image_token = image_token
-        self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
+        self.next = torch.zeros(rows, dtype=torch.long, device=device)
         self._graph: Any = None
+        self._read: Any = None  # the event that ``next`` is in ``_said``
+        if device.type == "cuda":
+            self._said = torch.zeros(rows, dtype=torch.long, pin_memory=True)
+            self._read = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
     @abstractmethod
     def prefill(self, ids: torch.Tensor, pictures: Sequence[Pictured]) -> int:
@@ -51,7 +55,7 @@ class Step(ABC):
 
     @abstractmethod
     def _next(self) -> torch.Tensor:
-        """Logits (rows, vocabulary) after ``_tokens``, whose places come after."""
+        """Logits (rows, vocabulary) after ``next``, whose places come after."""
 
     @abstractmethod
     def _places(self) -> torch.Tensor:
@@ -61,20 +65,33 @@ class Step(ABC):
     def _rewind(self, places: torch.Tensor | int) -> None:
         """Take back what was written behind these places."""
 
-    def advance(self, tokens: Sequence[int]) -> None:
-        """Go on by a token of every row."""
-        self._tokens.copy_(torch.tensor(tokens))
-        if not self._tokens.is_cuda:
+    def advance(self) -> None:
+        """Go on by the next token of every row; a GPU does so while this returns."""
+        if not self.next.is_cuda:
             self._run()
             return
         if self._graph is None:
             self._capture()
         self._graph.replay()
 
+    def asked(self) -> Callable[[], list[int]]:
+        """Ask for the next token of every row, to be had even when the step has gone on."""
+        if self._read is None:
+            tokens = self.next.tolist()
+            return lambda: tokens
+        self._said.copy_(self.next, non_blocking=True)
+        self._read.record()
+        return self._answered
+
+    def _answered(self) -> list[int]:
+        self._read.synchronize()
+        tokens: list[int] = self._said.tolist()
+        return tokens
+
     @property
     def is_ready(self) -> bool:
         """Whether nothing has to be compiled any more."""
-        return self._graph is not None or not self._tokens.is_cuda
+        return self._graph is not None or not self.next.is_cuda
 
     def _run(self) -> None:
         self._say(self._next())
@@ -83,20 +100,20 @@ class Step(ABC):
         """Into the buffers, which stay where they are."""
         if not hasattr(self, "logits"):
             self.logits = logits.new_empty((self.rows, logits.shape[-1]))
-            self.best = torch.zeros_like(self._tokens)
         logits[:, self._image_token] = -torch.inf
         self.logits[rows] = logits
-        self.best[rows] = logits.argmax(-1)
+        self.next[rows] = logits.argmax(-1)
 
     def _capture(self) -> None:
         """Warm up on another stream, as CUDA graphs want, then take those steps back."""
-        start = self._places()
+        start, token = self._places(), self.next.clone()
         side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UPS):
                 self._run()
                 self._rewind(start)
+                self.next.copy_(token)
         torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
         # An encoder, or another answer's pictures, may be on the GPU meanwhile in another thread
@@ -153,7 +170,7 @@ class ModelStep(Step):
     def _next(self) -> torch.Tensor:
         seen = (self._slots <= self._position[0, 0])[None, None, None, :]  # (1, 1, 1, length)
         hidden = self._model.model.language_model(
-            input_ids=self._tokens[None],
+            input_ids=self.next[None],
             position_ids=self._position,
             attention_mask=seen,
             cache=self._cache,
@@ -207,7 +224,7 @@ class StackStep(Step):
         self.begun = shorter.begun
 
     def _next(self) -> torch.Tensor:
-        hidden = self._stack.step(self._stack.embed(self._tokens), self._held)
+        hidden = self._stack.step(self._stack.embed(self.next), self._held)
         return self._stack.logits(hidden)
 
     def _places(self) -> torch.Tensor:
