@@ -14,13 +14,13 @@ from typing import Any, Protocol, TypeVar
 from ragvis.errors import UsageError
 
 
-def sha256_of_file(file: Path) -> str:
+def sha256_of_file(file: Path | str) -> str:
     """Hex sha256 of a file, read in pieces.
 
     Raises:
         OSError: it cannot be read; each caller has its own word for that.
     """
-    with file.open("rb") as stream:
+    with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -26,9 +27,9 @@ _MODULES = {"markdown": "text"}  # each kind is read by read(path) of the module
 MAX_BYTES = 512 * 2**20  # of one file
 
 
-def kind_of(path: Path) -> str | None:
+def kind_of(path: Path | str) -> str | None:
     """The kind of document that the suffix promises, or None where it is not ours."""
-    return _KINDS.get(path.suffix.lower())
+    return _KINDS.get(os.path.splitext(path)[1].lower())
 
 
 def suffixes_of(kind: str) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ from ragvis.documents.child import LENGTH, Message
 from ragvis.media.fit import Fit
 
 SECONDS = 300.0  # that the text, or one picture, of a file may take
-_AHEAD = 32  # messages of one file that wait, at most
+_GROUP = 4  # messages that are handed over together: a picture's file has three
+_AHEAD = 8  # groups of one file that wait, at most
 _MOST = 16  # processes
 _PATIENCE = 2.0  # seconds for a thread that waits on a disk; it ends with the process
 _MODULE = "ragvis.documents.child"
@@ -40,7 +41,7 @@ class Readers:
     """Some processes that read files; use it as a context."""
 
     def __init__(self, fit: Fit, most: int = _MOST) -> None:
-        self._fit = fit
+        self._fit = asdict(fit)
         self._count = max(1, min(most, _MOST, _cores()))
         self._children = [_Child() for _ in range(self._count)]
         self._closed = threading.Event()
@@ -92,14 +93,15 @@ class Readers:
             wanted, line = entry
             try:
                 path = wanted()
-                for message in child.read(path, self._fit) if path is not None else ():
-                    self._put(line, message)
-                self._put(line, None)
+                messages = iter(()) if path is None else child.read(path, self._fit)
+                while len(group := list(islice(messages, _GROUP))) == _GROUP:
+                    self._put(line, group)
+                self._put(line, group)
             # Whatever it was, the job's own thread is to hear of it.
             except BaseException as error:  # noqa: BLE001
                 self._put(line, error)
 
-    def _put(self, line: _Line, entry: Message | BaseException | None) -> None:
+    def _put(self, line: _Line, entry: list[Message] | BaseException) -> None:
         while not self._closed.is_set():
             with contextlib.suppress(queue.Full):
                 line.put(entry, timeout=0.2)
@@ -112,14 +114,17 @@ class Readers:
                 child.kill_if_late()
 
 
-_Line = queue.Queue[Message | BaseException | None]
+_Line = queue.Queue[list[Message] | BaseException]  # full groups, then one that is not
 
 
 def _drain(line: _Line) -> Iterator[Message]:
-    while (entry := line.get()) is not None:
+    while True:
+        entry = line.get()
         if isinstance(entry, BaseException):
             raise entry
-        yield entry
+        yield from entry
+        if len(entry) < _GROUP:
+            return
 
 
 class _Child:
@@ -130,9 +135,9 @@ class _Child:
         self._since: float | None = None  # when the message that is waited for was asked for
         self._late = False
 
-    def read(self, path: str, fit: Fit) -> Iterator[Message]:
+    def read(self, path: str, fit: dict[str, Any]) -> Iterator[Message]:
         """A file's messages; a process that dies on it makes it a bad file."""
-        job = json.dumps({"path": path, "fit": asdict(fit)}).encode() + b"\n"
+        job = json.dumps({"path": path, "fit": fit}).encode() + b"\n"
         self._late = False
         try:
             process = self._started()

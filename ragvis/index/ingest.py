@@ -105,7 +105,7 @@ class Ingest:
 
     def _hash(self, found: Found) -> str:
         try:
-            self._sha256[found.path] = sha256_of_file(Path(found.path))
+            self._sha256[found.path] = sha256_of_file(found.path)
         except OSError as error:
             raise BadFile(error.strerror or str(error)) from error
         return found.path

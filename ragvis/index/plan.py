@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ragvis.documents import kind_of
@@ -51,7 +50,7 @@ class Plan:
 
 def content_of(path: str, sha256: str) -> str:
     """The key of the document that a file of these bytes holds."""
-    return content_key(sha256, kind_of(Path(path)) or "")
+    return content_key(sha256, kind_of(path) or "")
 
 
 def plan(walk: Walk, known: dict[str, FileRow]) -> Plan:
