@@ -234,8 +234,10 @@ def measure(
     folder: Path, name: str, quantize: str, engine: str, n: int, profiled: bool = False
 ) -> Row:
     """Load and time one engine; rates are of the tokens after the first."""
+    before = 0
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()  # libraries do not give all of theirs back
     started = time.perf_counter()
     model = load(folder, quantize, engine)
     wait()
@@ -245,7 +247,8 @@ def measure(
         speed, peak = timed(write, inputs, n)
         language = [*model.model.language_model.parameters(), *model.model.language_model.buffers()]
         read = sum(t.numel() * t.element_size() for t in [*language, *model.lm_head.parameters()])
-        row = Row(name, loaded, speed, peak, read / 2**30, logits_of(model, write))
+        own = peak - before / 2**30
+        row = Row(name, loaded, speed, own, read / 2**30, logits_of(model, write))
         if profiled:
             profile("one row", partial(write, inputs))
             profile(f"{_ROWS} rows", partial(write.rows, inputs))

@@ -70,6 +70,7 @@ def check_products() -> None:
 
 def models(kind: Any) -> tuple[Any, Any]:
     """A checkpoint of tiny random weights as int8 rows: in float32 on the CPU, and in float16."""
+    checkpoints.WORDS |= {"num_attention_heads": 2, "num_key_value_heads": 1}  # of 32 each
     with tempfile.TemporaryDirectory() as folder:
         path = kind(Path(folder) / "model")
         pair = [AutoModelForImageTextToText.from_pretrained(path).eval() for _ in range(2)]

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,14 @@ from test_generator import SHORT, noise
 from transformers import AutoModelForImageTextToText
 
 from ragvis import generator
-from ragvis.generator import int8, loading
+from ragvis.generator import int8, int8_launch, loading
+
+if sys.platform == "linux":
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from ragvis.generator import int8_kernels
 
 
 @pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
@@ -260,3 +267,60 @@ def test_the_kernels(what: str) -> None:
     command = [sys.executable, str(Path(__file__).with_name("int8_child.py")), what]
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     assert done.stdout.strip() == "equal", done.stderr
+
+
+SHAPES = [(32, 32, 128), (14, 2, 64), (2, 1, 32)]  # heads, those of keys, and their width
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux")
+@pytest.mark.parametrize("capability", [80, 90])
+def test_the_kernels_compile_for_a_gpu(capability: int) -> None:
+    """What the interpreter allows a GPU may not; all that LLaVA's language models need is
+    compiled, and fits into the shared memory of the smallest of these, without one."""
+    target = GPUTarget("cuda", capability, 32)
+    for kernel, numbers, missing, options in needed():
+        types = {name: TYPES.get(name, "*fp16") for name in kernel.arg_names}
+        types |= dict.fromkeys([*numbers, *missing], "constexpr")
+        known = numbers | dict.fromkeys(missing)
+        source = ASTSource(kernel, types, constexprs=known)
+        compiled = triton.compile(source, target=target, options=options)
+        assert compiled.metadata.shared <= 99 * 1024, (kernel, numbers)
+
+
+def needed() -> Iterator[tuple[Any, dict[str, Any], list[str], dict[str, int]]]:
+    """Each kernel with its numbers, what it is not given, and how it is launched."""
+    lone = ["second", "second_scale", "bias"]
+    for out, width, missing, adds in (
+        (12288, 4096, ["second", "second_scale"], False),
+        (4096, 4096, [*lone, "norm"], True),
+        (11008, 4096, ["bias"], False),
+        (4096, 11008, [*lone, "norm"], True),
+    ):
+        even = {"EVEN": width % 1024 == 0, "ADD": adds}
+        rows, columns, warps = int8_launch.one_row_shape(width, "second" not in missing, False)
+        shape = {"ROWS": rows, "COLUMNS": columns, **even}
+        yield int8_kernels.one_row, shape, missing, {"num_warps": warps}
+        for count in (16, int8_launch.FEW):
+            rows, columns, warps, stages = int8_launch.few_rows_shape(count, out)
+            shape = {"COUNT": count, "ROWS": rows, "COLUMNS": columns, **even}
+            options = {"num_warps": warps, "num_stages": stages}
+            yield int8_kernels.few_rows, shape, [m for m in missing if m != "norm"], options
+    yield int8_kernels.dequantize, {"COLUMNS": 4096}, [], {"num_warps": 4}
+    yield int8_kernels.normalize, {"COLUMNS": 4096}, [], {"num_warps": 8}
+    for heads, groups, dim in SHAPES:
+        shape = {"HEADS": heads, "DIM": dim}
+        yield int8_kernels.rotate, {**shape, "GROUPS": groups}, [], {"num_warps": 1}
+        own = {**shape, "CHUNK": 128}
+        yield int8_kernels.attend, {**own, "GROUPS": groups, "BLOCK": 64}, [], {}
+        yield int8_kernels.combine, {**own, "SPLITS": 16}, [], {}
+
+
+TYPES = {
+    "weight": "*i8",
+    "second": "*i8",
+    **dict.fromkeys(["scale", "second_scale", "cosines", "sines", "sums", "tops"], "*fp32"),
+    "weights": "*fp32",
+    "positions": "*i32",
+    **dict.fromkeys(["out", "width", "count", "first", "length", "splits"], "i32"),
+    **dict.fromkeys(["eps", "scaling"], "fp32"),
+}

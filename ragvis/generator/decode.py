@@ -47,7 +47,7 @@ class Decoder:
         self._model = model
         self._image_token = image_token
         self._tell = tell
-        ours = model.device.type == "cuda" and int8_stack.fits(model)
+        ours = _can_compile(model.device) and int8_stack.fits(model)
         self._stack = int8_stack.Stack(model) if ours else None
         self._kept: list[Step] = []  # none or one
         self._rows: list[StackStep] = []  # none or one
@@ -192,6 +192,11 @@ class Decoder:
             if not self._stack.has_room(rows, length):
                 return None
             return StackStep(self._stack, length, self._image_token, rows)
+
+
+def _can_compile(device: torch.device) -> bool:
+    """Whether Triton compiles for this device: for NVIDIA's since Ampere."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _rounded(tokens: int, unit: int) -> int:

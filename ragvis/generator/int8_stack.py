@@ -18,6 +18,7 @@ from ragvis.generator.int8 import Int8Linear
 from ragvis.generator.int8_launch import Matrix, Norm, next_power, times
 
 _FAMILIES = ("llama", "mistral", "qwen2")
+_DIMS = (32, 64, 128, 256)  # of a head: tensor cores take halves of 16 and more
 _ROPES = ("default", "linear", "llama3", "yarn")  # one table of angles, however long the text
 _BLOCK = 64  # tokens that are attended to at once
 
@@ -29,6 +30,7 @@ def fits(model: Any) -> bool:
     layers = {name: m for name, m in language.named_modules() if name.endswith("_proj")}
     return (
         config.model_type in _FAMILIES
+        and _dim(config) in _DIMS
         and config.hidden_act == "silu"
         and config.rope_parameters["rope_type"] in _ROPES
         and not _slides(config)
@@ -40,6 +42,12 @@ def fits(model: Any) -> bool:
 
 
 _BIASED = ("q_proj", "k_proj", "v_proj")
+
+
+def _dim(config: Any) -> int:
+    return int(
+        getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    )
 
 
 def _slides(config: Any) -> bool:
@@ -124,7 +132,7 @@ class Stack:
         self._norm = Norm(language.norm.weight, eps)
         self.heads = int(config.num_attention_heads)
         self.groups = int(config.num_key_value_heads)
-        self.dim = int(getattr(config, "head_dim", None) or config.hidden_size // self.heads)
+        self.dim = _dim(config)
         self.device: torch.device = model.device
         self.layers = [_Layer.of(layer, eps) for layer in language.layers]
 
