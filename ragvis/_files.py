@@ -13,6 +13,8 @@ from typing import Any, Protocol, TypeVar
 
 from ragvis.errors import UsageError
 
+_PIECE = 2**20  # bytes
+
 
 def sha256_of_file(file: Path | str) -> str:
     """Hex sha256 of a file, read in pieces.
@@ -20,8 +22,11 @@ def sha256_of_file(file: Path | str) -> str:
     Raises:
         OSError: it cannot be read; each caller has its own word for that.
     """
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with open(file, "rb", buffering=0) as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 class Named(Protocol):

@@ -34,7 +34,7 @@ def test_files_come_in_order_whoever_read_them(tmp_path: Path) -> None:
 
 def test_pictures_come_fitted(tmp_path: Path) -> None:
     Image.new("RGB", (40, 20), "red").save(tmp_path / "a.png")
-    ((_, picture, _),) = read_all([tmp_path / "a.png"])
+    ((picture, _),) = read_all([tmp_path / "a.png"])
     assert picture[1] == bytes((255, 0, 0)) * 64
     assert picture[0]["bytes"] == 8 * 8 * 3
 

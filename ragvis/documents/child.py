@@ -46,11 +46,12 @@ def main() -> None:
 
 
 def messages(path: Path, fit: Fit) -> Iterator[Message]:
-    """What one file holds: its text, then its pictures, then the end; or why it is bad."""
+    """What one file holds: text if there is any, pictures, then the end; or why it is bad."""
     try:
         document = read(path)
         own = "" if document.title == title_from_name(path) else short(document.title)
-        yield {"kind": "text", "title": own, "pages": _pages_of(document)}, b""
+        if own or document.pages:  # a picture's file has neither
+            yield {"kind": "text", "title": own, "pages": _pages_of(document)}, b""
         for figure in document.figures:
             yield _picture_of(figure, fit)
     except BadFile as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,8 @@ def short(title: str) -> str:
     return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…"
 
 
-def title_from_name(path: Path) -> str:
+def title_from_name(path: Path | str) -> str:
     """A readable title out of a file name: ``flag-of_japan.jpg`` -> ``flag of japan``."""
-    words = re.sub(r"[\s_\-]+", " ", storable(path.stem)).strip()
-    return words or storable(path.name)
+    name = os.path.basename(path)
+    words = re.sub(r"[\s_\-]+", " ", storable(os.path.splitext(name)[0])).strip()
+    return words or storable(name)

@@ -26,9 +26,11 @@ from ragvis.documents.child import LENGTH, Message
 from ragvis.media.fit import Fit
 
 SECONDS = 300.0  # that the text, or one picture, of a file may take
-_GROUP = 4  # messages that are handed over together: a picture's file has three
+_GROUP = 4  # messages that are handed over together: a picture's file has two
 _AHEAD = 8  # groups of one file that wait, at most
 _MOST = 16  # processes
+_PAUSE = 0.01  # seconds between two looks whether a group has been taken
+_PIPE = 2**20  # bytes a reader may be ahead in its pipe, where the system lets us ask: a picture
 _PATIENCE = 2.0  # seconds for a thread that waits on a disk; it ends with the process
 _MODULE = "ragvis.documents.child"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +82,7 @@ class Readers:
         rest = iter(jobs)
         while True:
             for job in islice(rest, 2 * self._count - len(waiting)):
-                line: _Line = queue.Queue(_AHEAD)
+                line: _Line = queue.SimpleQueue()
                 self._jobs.put((partial(wanted, job), line))
                 waiting.append((job, line))
             if not waiting:
@@ -102,10 +104,10 @@ class Readers:
                 self._put(line, error)
 
     def _put(self, line: _Line, entry: list[Message] | BaseException) -> None:
-        while not self._closed.is_set():
-            with contextlib.suppress(queue.Full):
-                line.put(entry, timeout=0.2)
+        while line.qsize() >= _AHEAD:  # of a document with many pictures
+            if self._closed.wait(_PAUSE):
                 return
+        line.put(entry)
 
     def _watch(self) -> None:
         """Kill a reader that hangs: its file is reported, and another takes its place."""
@@ -114,7 +116,7 @@ class Readers:
                 child.kill_if_late()
 
 
-_Line = queue.Queue[list[Message] | BaseException]  # full groups, then one that is not
+_Line = queue.SimpleQueue[list[Message] | BaseException]  # full groups, then one that is not
 
 
 def _drain(line: _Line) -> Iterator[Message]:
@@ -196,6 +198,8 @@ class _Child:
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": path},
             )
+            assert self._process.stdout is not None
+            _widen(self._process.stdout)
         return self._process
 
     def _obituary(self, error: Exception) -> str:
@@ -208,6 +212,15 @@ class _Child:
             return f"reading it crashed ({signal.Signals(-code).name})"
         except ValueError:
             return f"reading it failed (exit code {code})"
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Room for a whole picture, so that neither side waits for the other in the middle of one."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # the user's pipes hold as much as they may
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 def _receive(stream: IO[bytes]) -> Message:

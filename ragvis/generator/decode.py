@@ -176,6 +176,7 @@ class Decoder:
         kept = self._kept.pop() if self._kept else None
         if kept is not None and kept.length == length:
             return kept
+        self._rows.clear()  # which take as much room again
         step = self.new_step(length)
         if kept is not None and kept.length < length:
             step.take_over(kept)

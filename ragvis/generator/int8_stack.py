@@ -104,8 +104,8 @@ class Held:
         self.values = torch.empty_like(self.keys)
         self.positions = torch.zeros(rows, dtype=torch.int32, device=stack.device)
         self.angles = stack.angles(length)
-        # Tokens a program attends to: more where the rows alone give every core of a GPU some
-        self.chunk = 512 if rows * stack.groups >= 128 else 128
+        # Tokens a program attends to: more where there are programs enough as it is
+        self.chunk = 512 if rows * stack.groups >= 128 or length > 8192 else 128
         parts = (rows, stack.heads, -(-length // self.chunk))
         self.sums = torch.empty((*parts, stack.dim), dtype=torch.float32, device=stack.device)
         self.tops = torch.empty(parts, dtype=torch.float32, device=stack.device)
@@ -127,7 +127,7 @@ class Stack:
         self._kernels = require("ragvis.generator.int8_kernels")
         self._rotary = language.rotary_emb
         self._embed = model.get_input_embeddings()
-        self._head = Matrix(model.lm_head.weight, bias=model.lm_head.bias)
+        self.head = Matrix(model.lm_head.weight, bias=model.lm_head.bias)
         eps = float(config.rms_norm_eps)
         self._norm = Norm(language.norm.weight, eps)
         self.heads = int(config.num_attention_heads)
@@ -155,7 +155,7 @@ class Stack:
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(n, width) -> (n, vocabulary) float16."""
-        return times(hidden, self._head, norm=self._norm)
+        return times(hidden, self.head, norm=self._norm)
 
     def read(self, hidden: torch.Tensor, held: Held, row: int, known: int) -> torch.Tensor:
         """Go through new tokens (n, width) of one row that holds ``known`` already.
@@ -198,13 +198,17 @@ class Stack:
         queries = qkv[:, : self.heads * self.dim].reshape(n, self.heads, self.dim)
         seen = F.scaled_dot_product_attention(
             queries.transpose(0, 1)[None],
-            keys[None, :, : known + n],
-            values[None, :, : known + n],
+            self._for_heads(keys[:, : known + n])[None],
+            self._for_heads(values[:, : known + n])[None],
             attn_mask=_before(known, n, qkv.device) if known else None,
             is_causal=not known,
-            enable_gqa=self.groups != self.heads,
         )
         return seen[0].transpose(0, 1).reshape(n, -1)
+
+    def _for_heads(self, part: torch.Tensor) -> torch.Tensor:
+        """(groups, n, dim) -> (heads, n, dim): not all kernels of PyTorch share keys."""
+        share = self.heads // self.groups
+        return part if share == 1 else part.repeat_interleave(share, 0)
 
     def _attended_once(self, qkv: torch.Tensor, held: Held, layer: int) -> torch.Tensor:
         """Attention of one new token a row: qkv (rows, …) -> (rows, heads * dim)."""

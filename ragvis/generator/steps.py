@@ -29,19 +29,21 @@ class Step(ABC):
     After a prompt, and after every token, ``logits`` (rows, vocabulary) are what comes next, that
     of ``image_token`` never, and ``next`` (rows,) is the likeliest, with which ``advance`` goes on
     unless another is put there.
+
+    Args:
+        head: what makes logits, (vocabulary, width), of their dtype.
     """
 
-    logits: torch.Tensor
-
-    def __init__(self, length: int, image_token: int, device: torch.device, rows: int = 1) -> None:
+    def __init__(self, length: int, image_token: int, head: torch.Tensor, rows: int = 1) -> None:
         self.length = length
         self.rows = rows
         self.begun = Begun()
         self._image_token = image_token
-        self.next = torch.zeros(rows, dtype=torch.long, device=device)
+        self.logits = head.new_zeros((rows, len(head)))
+        self.next = torch.zeros(rows, dtype=torch.long, device=head.device)
         self._graph: Any = None
         self._read: Any = None  # the event that ``next`` is in ``_said``
-        if device.type == "cuda":
+        if head.is_cuda:
             self._said = torch.zeros(rows, dtype=torch.long, pin_memory=True)
             self._read = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
@@ -98,8 +100,6 @@ class Step(ABC):
 
     def _say(self, logits: torch.Tensor, rows: slice = slice(None)) -> None:
         """Into the buffers, which stay where they are."""
-        if not hasattr(self, "logits"):
-            self.logits = logits.new_empty((self.rows, logits.shape[-1]))
         logits[:, self._image_token] = -torch.inf
         self.logits[rows] = logits
         self.next[rows] = logits.argmax(-1)
@@ -125,7 +125,7 @@ class ModelStep(Step):
     """By transformers' own layers, of whatever family."""
 
     def __init__(self, model: Any, length: int, image_token: int) -> None:
-        super().__init__(length, image_token, model.device)
+        super().__init__(length, image_token, model.lm_head.weight)
         self._model = model
         self._cache = StaticCache(config=model.config.get_text_config(), max_cache_len=length)
         self._slots = torch.arange(length, device=model.device)  # (length,)
@@ -193,7 +193,7 @@ class StackStep(Step):
     """By kernels of our own, for the families that these know; of several rows, too."""
 
     def __init__(self, stack: Stack, length: int, image_token: int, rows: int = 1) -> None:
-        super().__init__(length, image_token, stack.device, rows)
+        super().__init__(length, image_token, stack.head.weight, rows)
         self._stack = stack
         self._held = Held(stack, rows, length)
 

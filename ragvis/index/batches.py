@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ragvis.store.catalog import Catalog
 
     Vector = NDArray[np.float32]
+    Pixels = NDArray[np.uint8]
 
 _TEXTS = 8  # batches of passages that are sorted by length together, so that few are padded
 
@@ -36,8 +37,10 @@ class Batches:
         self._catalog = catalog
         self._fit = fit
         self._texts: dict[str, str] = {}
-        self._pictures: dict[str, bytes] = {}
-        self._flying: deque[tuple[list[str], Future[Any]]] = deque()
+        self._pictures: list[str] = []  # the keys of the rows of ``_pixels``
+        self._pixels = _no_pixels(fit, 0)
+        self._free: list[Pixels] = []  # to be filled again: new memory is slow to touch
+        self._flying: deque[tuple[list[str], Future[Any], Pixels | None]] = deque()
         self._vectors: dict[str, Vector] = {}
         self._under_way: set[str] = set()  # keys that wait or fly
         self._threads: ThreadPoolExecutor | None = None
@@ -60,8 +63,13 @@ class Batches:
     def add_picture(self, key: str, pixels: bytes) -> str:
         """The content key of a fitted picture, which is the sha256 of its pixels."""
         if self._is_new(key):
-            self._pictures[key] = pixels
-            if len(self._pictures) >= self._encoder().batch:
+            if not self._pictures:
+                size = self._encoder().batch
+                self._pixels = self._free.pop() if self._free else _no_pixels(self._fit, size)
+            row = self._pixels[len(self._pictures)]
+            row[:] = np.frombuffer(pixels, np.uint8).reshape(row.shape)
+            self._pictures.append(key)
+            if len(self._pictures) == len(self._pixels):
                 self._launch_pictures()
         return key
 
@@ -94,33 +102,56 @@ class Batches:
     def _is_new(self, key: str) -> bool:
         if key in self._vectors or key in self._under_way:
             return False
-        known = self._catalog.known_vectors([key])
-        self._vectors |= known
-        if not known:
-            self._under_way.add(key)
-        return not known
+        self._under_way.add(key)
+        return True
 
     def _launch_texts(self) -> None:
-        if self._texts:
-            self._launch(list(self._texts), self._encoder().encode_texts, [*self._texts.values()])
-            self._texts.clear()
+        texts = self._without_known(list(self._texts))
+        if texts:
+            rows = [self._texts[key] for key in texts]
+            self._launch(texts, self._encoder().encode_texts, rows)
+        self._texts.clear()
 
     def _launch_pictures(self) -> None:
-        if self._pictures:
-            rows = np.frombuffer(b"".join(self._pictures.values()), np.uint8)
-            pixels = rows.reshape(-1, self._fit.height, self._fit.width, 3)
-            self._launch(list(self._pictures), self._encoder().encode_pixels, pixels)
-            self._pictures.clear()
+        keys, pixels = self._pictures, self._pixels
+        if not keys:
+            return
+        self._pictures = []
+        new = self._without_known(keys)
+        rows = pixels[: len(keys)] if new == keys else pixels[[keys.index(key) for key in new]]
+        if new:
+            self._launch(new, self._encoder().encode_pixels, rows, pixels)
+        else:
+            self._free.append(pixels)
 
-    def _launch(self, keys: list[str], encode: Callable[[Any], Any], batch: Any) -> None:
+    def _without_known(self, keys: list[str]) -> list[str]:
+        """Those that the catalog has no vector for."""
+        known = self._catalog.known_vectors(keys)
+        self._vectors |= known
+        self._under_way.difference_update(known)
+        return [key for key in keys if key not in known]
+
+    def _launch(
+        self,
+        keys: list[str],
+        encode: Callable[[Any], Any],
+        batch: Any,
+        lent: Pixels | None = None,
+    ) -> None:
         encoder = self._encoder()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(encoder.lanes, "encoder", encoder.enter_lane)
         while len(self._flying) > encoder.lanes:
             self._land()
-        self._flying.append((keys, self._threads.submit(encode, batch)))
+        self._flying.append((keys, self._threads.submit(encode, batch), lent))
 
     def _land(self) -> None:
-        keys, future = self._flying.popleft()
+        keys, future, lent = self._flying.popleft()
         self._vectors |= zip(keys, future.result(), strict=True)
         self._under_way.difference_update(keys)
+        if lent is not None:
+            self._free.append(lent)
+
+
+def _no_pixels(fit: Fit, count: int) -> Pixels:
+    return np.empty((count, fit.height, fit.width, 3), np.uint8)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,10 @@ class Ingest:
         on_commit: Callable[[int], None],
     ) -> None:
         self._catalog = catalog
-        self._encoder = encoder
+        self._encoder = cache(encoder)  # the index looks on the disk each time
         self._fit = fit
         self._on_commit = on_commit
-        self._batches = Batches(encoder, catalog, fit)
+        self._batches = Batches(self._encoder, catalog, fit)
         self._waiting: list[_Read] = []
         self._lost: dict[str, Found] = {}  # files whose known document is gone, by path
         self._sha256: dict[str, str] = {}  # of the files whose job has begun, by path
@@ -328,6 +329,6 @@ def _require_unchanged(found: Found) -> None:
 
 def _row_of(found: Found) -> FileRow:
     about = found.stat
-    label = short(title_from_name(Path(found.path)))
+    label = short(title_from_name(found.path))
     times = (about.st_size, about.st_mtime_ns, about.st_ino)
     return FileRow(found.path, found.shown, *times, sha256="", label=label)

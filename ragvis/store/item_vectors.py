@@ -51,7 +51,7 @@ def sample(db: apsw.Connection, modality: Modality, n: int, dim: int) -> Vectors
 def known(db: apsw.Connection, contents: Iterable[str]) -> dict[str, Vectors]:
     """Those already stored for the same embedded content: key -> (dim,) float32."""
     query = "SELECT vector FROM item WHERE content = ? LIMIT 1"
-    found = {c: row[0] for c in set(contents) for row in _all(db, query, (c,))}
+    found = {c: row[0] for c in contents for row in _all(db, query, (c,))}
     return {c: np.frombuffer(v, _STORED).astype(np.float32) for c, v in found.items()}
 
 

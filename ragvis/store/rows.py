@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ragvis.types import Box, Modality
@@ -93,6 +93,6 @@ def item_of(row: tuple[Any, ...], files: tuple[FileRow, ...]) -> ItemRow:
 
 def name_words(paths: list[str]) -> str:
     """The files' names and their folders', as words, so that pictures can be found by them."""
-    files = [Path(p) for p in paths]
-    words = [w for f in files for w in re.findall(r"[^\W_]+", f"{f.parent.name} {f.stem}")]
-    return " ".join(dict.fromkeys(words))
+    parts = [os.path.split(os.path.splitext(path)[0]) for path in paths]
+    names = (f"{os.path.basename(folder)} {stem}" for folder, stem in parts)
+    return " ".join(dict.fromkeys(w for name in names for w in re.findall(r"[^\W_]+", name)))
