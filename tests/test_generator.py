@@ -21,7 +21,7 @@ from ragvis.composer import Attachment, Room, compose
 from ragvis.errors import ModelError, ModelUnavailable, UsageError
 from ragvis.generator import Sampling
 from ragvis.generator.decode import Decoder
-from ragvis.generator.loading import KEPT_WHOLE
+from ragvis.generator.loading import KEPT_WHOLE, check_engine
 from ragvis.generator.streams import StopText
 from ragvis.models import hub
 
@@ -146,6 +146,19 @@ def test_a_cache_that_grows_keeps_what_it_holds(
     again = written(grown, longer)
     assert grown.reused > 3
     assert again == written(Decoder(model._model, model.image_token), longer)
+
+
+@pytest.mark.parametrize(
+    ("capability", "engine"), [((7, 5), "bitsandbytes"), ((8, 6), "int8"), (None, "int8")]
+)
+def test_a_gpu_too_old_for_our_kernels_has_the_other_engine(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int] | None, engine: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: capability is not None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr("ragvis.generator.int8_launch.find_spec", lambda _: "found")
+    assert check_engine(None, "8bit") == engine
+    assert check_engine("int8", "8bit") == "int8"
 
 
 def test_engines_are_for_8bit(folder_of: Callable[[str], str]) -> None:

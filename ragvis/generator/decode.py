@@ -17,6 +17,7 @@ from transformers.generation import (
 )
 
 from ragvis.generator import int8_stack
+from ragvis.generator.int8_launch import can_compile
 from ragvis.generator.reuse import Begun
 from ragvis.generator.steps import ModelStep, StackStep, Step
 from ragvis.types import Tell, silent
@@ -47,7 +48,7 @@ class Decoder:
         self._model = model
         self._image_token = image_token
         self._tell = tell
-        ours = _can_compile(model.device) and int8_stack.fits(model)
+        ours = can_compile() and int8_stack.fits(model)
         self._stack = int8_stack.Stack(model) if ours else None
         self._kept: list[Step] = []  # none or one
         self._rows: list[StackStep] = []  # none or one
@@ -193,11 +194,6 @@ class Decoder:
             if not self._stack.has_room(rows, length):
                 return None
             return StackStep(self._stack, length, self._image_token, rows)
-
-
-def _can_compile(device: torch.device) -> bool:
-    """Whether Triton compiles for this device: for NVIDIA's since Ampere."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _rounded(tokens: int, unit: int) -> int:

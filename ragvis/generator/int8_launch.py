@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,15 @@ from ragvis._lazy import require
 
 FEW = 64  # rows that are multiplied as the weights are read; more are worth whole matrices
 _KERNELS = "ragvis.generator.int8_kernels"
+
+
+def can_compile() -> bool:
+    """Whether there is a GPU that Triton, which is not everywhere, compiles for."""
+    return (
+        torch.cuda.is_available()
+        and torch.cuda.get_device_capability() >= (8, 0)
+        and find_spec("triton") is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)

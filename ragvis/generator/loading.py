@@ -20,6 +20,7 @@ from ragvis.errors import ModelError, UsageError
 from ragvis.generator import int8, processors
 from ragvis.generator.choice import split_lora
 from ragvis.generator.int8_cache import Int8Cache
+from ragvis.generator.int8_launch import can_compile
 from ragvis.models import hub, original, registry
 from ragvis.types import Tell, silent
 
@@ -74,14 +75,15 @@ def check_quantization(quantize: str | None, name: str) -> str:
 
 
 def check_engine(engine: str | None, quantization: str) -> str:
-    """What runs the weights: 8-bit ones have two engines, all others one."""
+    """What runs the weights: 8-bit ones have two engines, all others one. Ours needs a CPU, or a
+    GPU that its kernels can be compiled for."""
     if quantization != "8bit":
         if engine is not None:
             raise UsageError("engine is for --quantize 8bit", f"One of: {', '.join(ENGINES)}.")
         return BITSANDBYTES if quantization == "4bit" else "transformers"
     if engine not in (None, *ENGINES):
         raise UsageError(f"unknown engine {engine!r}", f"One of: {', '.join(ENGINES)}.")
-    return engine or INT8
+    return engine or (INT8 if can_compile() or not torch.cuda.is_available() else BITSANDBYTES)
 
 
 def load_model(checkpoint: Checkpoint, quantization: str, engine: str, tell: Tell = silent) -> Any:
