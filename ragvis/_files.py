@@ -22,7 +22,7 @@ def sha256_of_file(file: Path | str) -> str:
     Raises:
         OSError: it cannot be read; each caller has its own word for that.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256()  # file_digest zeroes a buffer of its own for every small file
     with open(file, "rb", buffering=0) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)

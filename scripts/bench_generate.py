@@ -245,8 +245,7 @@ def measure(
     inputs, write = prompt(model), Writer(model, engine)
     with torch.inference_mode():
         speed, peak = timed(write, inputs, n)
-        language = [*model.model.language_model.parameters(), *model.model.language_model.buffers()]
-        read = sum(t.numel() * t.element_size() for t in [*language, *model.lm_head.parameters()])
+        read = sum(map(size_of, read_for_a_token(model)))
         own = peak - before / 2**30
         row = Row(name, loaded, speed, own, read / 2**30, logits_of(model, write))
         if profiled:
@@ -257,6 +256,21 @@ def measure(
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return row
+
+
+def read_for_a_token(model: Any) -> list[torch.Tensor]:
+    """All weights of the language model but the table of embeddings, and its head."""
+    language = model.model.language_model
+    table = language.get_input_embeddings().weight
+    parts = [*language.parameters(), *language.buffers(), *model.lm_head.parameters()]
+    return [part for part in parts if part is not table]
+
+
+def size_of(tensor: torch.Tensor) -> int:
+    """Bytes; of torchao's tensors, of what they are made of."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        return sum(size_of(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
+    return tensor.numel() * tensor.element_size()
 
 
 def timed(write: Writer, inputs: dict[str, torch.Tensor], n: int) -> tuple[Speed, float]:
@@ -294,6 +308,7 @@ def profile(what: str, write: Callable[[int], None]) -> None:
     """Print where the GPU's time goes, of _PROFILED steps after the first."""
     activities = [torch.profiler.ProfilerActivity.CUDA]
     times: dict[str, list[float]] = {}
+    write(1 + _PROFILED)  # captured
     for n in (1, 1 + _PROFILED):
         with torch.profiler.profile(activities=activities, acc_events=True) as found:
             write(n)

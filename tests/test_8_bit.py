@@ -269,8 +269,8 @@ def test_the_kernels() -> None:
         subprocess.Popen([*command, what], stdout=PIPE, stderr=PIPE, text=True, env=env)
         for what in ("products", "stack", "decoder")
     ]
-    for check in checks:
-        out, error = check.communicate()
+    said = [check.communicate() for check in checks]
+    for out, error in said:
         assert out.strip() == "equal", error
 
 
@@ -287,7 +287,9 @@ def test_the_kernels_compile_for_a_gpu(capability: int) -> None:
         types = {name: TYPES.get(name, "*fp16") for name in kernel.arg_names}
         types |= dict.fromkeys([*numbers, *missing], "constexpr")
         known = numbers | dict.fromkeys(missing)
-        source = ASTSource(kernel, types, constexprs=known)
+        aligned = [n for n, kind in types.items() if kind[0] == "*" or n in MULTIPLES]
+        divisible = {(kernel.arg_names.index(n),): [["tt.divisibility", 16]] for n in aligned}
+        source = ASTSource(kernel, types, constexprs=known, attrs=divisible)
         compiled = triton.compile(source, target=target, options=options)
         assert compiled.metadata.shared <= 99 * 1024, (kernel, numbers)
 
@@ -299,6 +301,7 @@ def needed() -> Iterator[tuple[Any, dict[str, Any], list[str], dict[str, int]]]:
         (12288, 4096, ["second", "second_scale"], False),
         (4096, 4096, [*lone, "norm"], True),
         (11008, 4096, ["bias"], False),
+        (4864, 896, ["bias"], False),
         (4096, 11008, [*lone, "norm"], True),
     ):
         even = {"EVEN": width % 1024 == 0, "ADD": adds}
@@ -310,16 +313,19 @@ def needed() -> Iterator[tuple[Any, dict[str, Any], list[str], dict[str, int]]]:
             shape = {"COUNT": count, "ROWS": rows, "COLUMNS": columns, **even}
             options = {"num_warps": warps, "num_stages": stages}
             yield int8_kernels.few_rows, shape, [m for m in missing if m != "norm"], options
+    head = {"ROWS": 8, "COLUMNS": 1024, "EVEN": True, "ADD": False}
+    yield int8_kernels.one_row, head, [*lone, "scale"], {"num_warps": 8}
     yield int8_kernels.dequantize, {"COLUMNS": 4096}, [], {"num_warps": 4}
     yield int8_kernels.normalize, {"COLUMNS": 4096}, [], {"num_warps": 8}
     for heads, groups, dim in SHAPES:
         shape = {"HEADS": heads, "DIM": dim}
         yield int8_kernels.rotate, {**shape, "GROUPS": groups}, [], {"num_warps": 1}
-        own = {**shape, "CHUNK": 128}
+        own = {**shape, "CHUNK": 512}
         yield int8_kernels.attend, {**own, "GROUPS": groups, "BLOCK": 64}, [], {}
         yield int8_kernels.combine, {**own, "SPLITS": 16}, [], {}
 
 
+MULTIPLES = ("out", "width", "length")  # of 16
 TYPES = {
     "weight": "*i8",
     "second": "*i8",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _BUCKET = 1024  # tokens; a cache is a multiple of it, so that few lengths are ever captured
 _FINE = 256  # tokens; the same for several rows, whose caches are as many times larger
 _SLOW = 2.0  # seconds, after which it is said what is waited for
+_SAID = "getting ready for this GPU (the first time its kernels are compiled)"
 
 
 class Decoder:
@@ -130,17 +131,18 @@ class Decoder:
     def _written(self, step: Step, chosen: _Choice, most: int) -> Iterator[list[int]]:
         """A token of every row, and the next; a GPU is at the next one while one is read."""
         for left in reversed(range(most)):
-            chosen(step)
-            tokens, ahead = step.asked(), left and step.next.is_cuda
+            with self._turn:  # a draw cannot be captured with another thread's step
+                chosen(step)
+            tokens, ahead = step.asked(), left and step.runs_ahead
             if ahead:
                 self._advance(step)
             now = tokens()
             if ahead:
-                step.begun.ids += now
+                step.has_gone_on(now)
             yield now
             if left and not ahead:
-                step.begun.ids += now
                 self._advance(step)
+                step.has_gone_on(now)
 
     def _advance(self, step: Step) -> None:
         with self._turn, self._said_if_slow(step):
@@ -152,7 +154,7 @@ class Decoder:
         if step.is_ready:
             yield
             return
-        timer = threading.Timer(_SLOW, self._tell, ["compiling kernels for this GPU, once"])
+        timer = threading.Timer(_SLOW, self._tell, [_SAID])
         timer.daemon = True
         timer.start()
         try:
@@ -175,7 +177,7 @@ class Decoder:
 
     def _taken(self, length: int) -> Step:
         kept = self._kept.pop() if self._kept else None
-        if kept is not None and kept.length == length:
+        if kept is not None and kept.serves(length):
             return kept
         self._rows.clear()  # which take as much room again
         step = self.new_step(length)

@@ -30,7 +30,8 @@ def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer that keeps int8 weights; in and out are of the input's own dtype."""
+    """A linear layer that keeps int8 weights; in and out are of the input's own dtype, which on a
+    GPU is float16."""
 
     weight: torch.Tensor  # (out, in) int8
     scale: torch.Tensor  # (out,) float32
@@ -46,7 +47,7 @@ class Int8Linear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (…, in) -> (…, out)."""
         if x.is_cuda:
-            rows = x.reshape(-1, self.in_features)
+            rows = x.reshape(-1, self.in_features).contiguous()
             return times(rows, self.matrix).view(*x.shape[:-1], self.out_features)
         if x.numel() == self.in_features and self.in_features % _PACKED == 0:
             y = one_row_on_cpu(x, self.weight, self.scale)

@@ -113,7 +113,8 @@ def one_row(
     tl.store(y + rows, total.to(y.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+# Triton would compile anew for a number that is 1, or a multiple of 16
+@triton.jit(do_not_specialize=["count"])
 def few_rows(
     x,
     weight,
@@ -190,7 +191,7 @@ def dequantize(weight, scale, y, width, COLUMNS: tl.constexpr):
         tl.store(y + line + columns, whole.to(y.dtype.element_ty), mask=columns < width)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first"])
 def rotate(
     qkv,
     keys,

@@ -69,19 +69,16 @@ def times(
 ) -> torch.Tensor:
     """x (n, in) float16, through ``norm`` first, -> (n, out) float16.
 
-    With ``second``, a matrix like the first, silu(first) * second; neither has a bias then. With
+    With ``second``, a matrix like the first, silu(first) * second; it has no bias then. With
     ``into`` (n, out) it is added to that, and that is returned.
     """
     if len(x) == 1:
         return one(x, matrix, second, into, norm)
     if norm is not None:
         x = norm(x)
-    if matrix.scale is None:
-        return F.linear(x, matrix.weight, matrix.bias)
-    if len(x) <= FEW:
+    if len(x) <= FEW and matrix.scale is not None:
         return _few(x, matrix, second, into)
-    y = _many(x, matrix, into)
-    return y if second is None else F.silu(y, inplace=True).mul_(_many(x, second))
+    return _many(x, matrix, second, into)
 
 
 def one(
@@ -145,15 +142,21 @@ def _few(
     return y
 
 
-def _many(x: torch.Tensor, matrix: Matrix, into: torch.Tensor | None = None) -> torch.Tensor:
-    whole = dequantized(matrix, x.dtype)
-    if into is not None:
-        return into.addmm_(x, whole.T)
-    return F.linear(x, whole, matrix.bias)
+def _many(
+    x: torch.Tensor, matrix: Matrix, second: Matrix | None, into: torch.Tensor | None
+) -> torch.Tensor:
+    if into is not None and second is None and matrix.bias is None:
+        return into.addmm_(x, dequantized(matrix, x.dtype).T)
+    y = F.linear(x, dequantized(matrix, x.dtype), matrix.bias)
+    if second is not None:
+        y = F.silu(y, inplace=True).mul_(F.linear(x, dequantized(second, x.dtype)))
+    return y if into is None else into.add_(y)
 
 
 def dequantized(matrix: Matrix, dtype: torch.dtype) -> torch.Tensor:
     """(out, in) in ``dtype``."""
+    if matrix.scale is None:
+        return matrix.weight
     out, width = matrix.weight.shape
     whole = torch.empty((out, width), dtype=dtype, device=matrix.weight.device)
     columns = min(4096, next_power(width))

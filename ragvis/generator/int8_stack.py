@@ -15,10 +15,11 @@ from torch import nn
 
 from ragvis._lazy import require
 from ragvis.generator.int8 import Int8Linear
-from ragvis.generator.int8_launch import Matrix, Norm, next_power, times
+from ragvis.generator.int8_launch import FEW, Matrix, Norm, next_power, times
 
 _FAMILIES = ("llama", "mistral", "qwen2")
-_DIMS = (32, 64, 128, 256)  # of a head: tensor cores take halves of 16 and more
+_DIMS = (32, 64, 128)  # of a head: halves that tensor cores take, in memory that all GPUs have
+_SHARE = 16  # heads of queries to one of keys: ``attend`` takes so many at once
 _ROPES = ("default", "linear", "llama3", "yarn")  # one table of angles, however long the text
 _BLOCK = 64  # tokens that are attended to at once
 
@@ -31,6 +32,8 @@ def fits(model: Any) -> bool:
     return (
         config.model_type in _FAMILIES
         and _dim(config) in _DIMS
+        and config.num_attention_heads <= _SHARE * config.num_key_value_heads
+        and config.rope_parameters.get("partial_rotary_factor", 1) == 1
         and config.hidden_act == "silu"
         and config.rope_parameters["rope_type"] in _ROPES
         and not _slides(config)
@@ -92,16 +95,17 @@ def _joined(parts: list[Int8Linear]) -> Matrix:
 
 
 class Held:
-    """Keys and values of some rows of tokens, (layers, rows, groups, length, dim) float16.
+    """Keys and values of some rows of tokens: a layer each (rows, groups, length, dim) float16.
 
     ``positions`` (rows,) int32 is how many tokens each row holds: what stands behind is noise.
     """
 
     def __init__(self, stack: Stack, rows: int, length: int) -> None:
         self.length = length
-        shape = (len(stack.layers), rows, stack.groups, length, stack.dim)
-        self.keys = torch.empty(shape, dtype=torch.float16, device=stack.device)
-        self.values = torch.empty_like(self.keys)
+        self._layers = len(stack.layers)
+        self._shape = (rows, stack.groups, length, stack.dim)
+        self.keys: list[torch.Tensor] = []  # until ``fill``
+        self.values: list[torch.Tensor] = []
         self.positions = torch.zeros(rows, dtype=torch.int32, device=stack.device)
         self.angles = stack.angles(length)
         # Tokens a program attends to: more where there are programs enough as it is
@@ -111,11 +115,23 @@ class Held:
         self.tops = torch.empty(parts, dtype=torch.float32, device=stack.device)
         self.weights = torch.empty_like(self.tops)
 
-    def take_over(self, shorter: Held) -> None:
-        """What another one holds."""
-        self.keys[:, :, :, : shorter.length] = shorter.keys
-        self.values[:, :, :, : shorter.length] = shorter.values
-        self.positions.copy_(shorter.positions)
+    def fill(self, shorter: Held | None = None) -> None:
+        """Take the memory, and what another one holds, which is gone with it: layer by layer, so
+        that both are never whole."""
+        if not self.keys:
+            self.keys = self._filled(shorter.keys if shorter else [])
+            self.values = self._filled(shorter.values if shorter else [])
+        if shorter is not None:
+            self.positions.copy_(shorter.positions)
+
+    def _filled(self, old: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [self._layer(old.pop(0) if old else None) for _ in range(self._layers)]
+
+    def _layer(self, old: torch.Tensor | None) -> torch.Tensor:
+        own = torch.empty(self._shape, dtype=torch.float16, device=self.positions.device)
+        if old is not None:
+            own[:, :, : old.shape[2]] = old
+        return own
 
 
 class Stack:
@@ -135,11 +151,15 @@ class Stack:
         self.dim = _dim(config)
         self.device: torch.device = model.device
         self.layers = [_Layer.of(layer, eps) for layer in language.layers]
+        self._is_warm = False
 
     def has_room(self, rows: int, length: int) -> bool:
         """Whether the GPU can hold so many rows of tokens, and half as much again to work in."""
+        if self.device.type != "cuda":
+            return True
         held = 4 * len(self.layers) * rows * self.groups * length * self.dim  # bytes
-        return self.device.type != "cuda" or 1.5 * held < torch.cuda.mem_get_info()[0]
+        kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()  # by PyTorch, to be had
+        return 1.5 * held < torch.cuda.mem_get_info()[0] + kept
 
     def angles(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines (length, dim / 2) float32 of rotary positions."""
@@ -164,10 +184,20 @@ class Stack:
         """
         for number, layer in enumerate(self.layers):
             qkv = times(hidden, layer.qkv, norm=layer.first_norm)
-            seen = self._attended(qkv, held, (number, row), known)
+            seen = self._attended(qkv, held, number, row, known)
             self._rest(hidden, seen, layer)
         held.positions[row] = known + len(hidden)
         return hidden
+
+    def warm(self) -> None:
+        """Have the products compiled that some number of rows will need later."""
+        layer, width = self.layers[0], self.layers[0].qkv.weight.shape[1]
+        if not self._is_warm:
+            for rows in (2, FEW // 2, FEW + 1):
+                hidden = torch.zeros((rows, width), dtype=torch.float16, device=self.device)
+                qkv = times(hidden, layer.qkv, norm=layer.first_norm)
+                self._rest(hidden, qkv[:, : self.heads * self.dim].contiguous(), layer)
+        self._is_warm = True
 
     def step(self, hidden: torch.Tensor, held: Held) -> torch.Tensor:
         """Go through one new token (rows, width) of every row; as ``read``.
@@ -187,10 +217,10 @@ class Stack:
         times(inner, layer.down, into=hidden)
 
     def _attended(
-        self, qkv: torch.Tensor, held: Held, place: tuple[int, int], known: int
+        self, qkv: torch.Tensor, held: Held, layer: int, row: int, known: int
     ) -> torch.Tensor:
-        """Attention of n new tokens in a (layer, row): qkv (n, …) -> (n, heads * dim)."""
-        n, keys, values = len(qkv), held.keys[place], held.values[place]
+        """Attention of n new tokens of a row: qkv (n, …) -> (n, heads * dim)."""
+        n, keys, values = len(qkv), held.keys[layer][row], held.values[layer][row]
         shape = {"HEADS": self.heads, "GROUPS": self.groups, "DIM": self.dim}
         self._kernels.rotate[(n, self.heads + self.groups)](
             qkv, keys, values, *held.angles, known, held.length, **shape, num_warps=1

@@ -244,10 +244,10 @@ class LlavaGenerator(Counting):
     def write_many(
         self, asked: Sequence[tuple[str, Sequence[Picture]]], sampling: Sampling
     ) -> list[Written]:
-        """Answer several prompts, each with its pictures, in one go; shorter ones are padded.
+        """Answer several prompts, each with its pictures, in one go.
 
         Greedy words are those of ``stream``, but for ties that rounding decides; drawn ones are
-        others, with a seed too.
+        others, with a seed too, where it is transformers that writes them.
 
         Raises:
             ModelError: as ``stream``.
@@ -256,7 +256,8 @@ class LlavaGenerator(Counting):
         with failing(), torch.inference_mode():
             rows = [one["input_ids"][0] for one in inputs]
             own = [self._features.of(one) for one in inputs]
-            if self._decoder is not None and self._decoder.several and sampling.num_beams == 1:
+            if self._goes_together(sampling):
+                assert self._decoder is not None
                 new = self._decoder.many(list(zip(rows, own, strict=True)), sampling, self._ends())
                 return [self._written(len(ids), n) for ids, n in zip(rows, new, strict=True)]
             pictures = [picture for some in own for picture in some]
@@ -266,6 +267,11 @@ class LlavaGenerator(Counting):
             out = self._call(ids, mask, pictures, sampling, {})[:, ids.shape[1] :]
         pairs = zip(rows, out.tolist(), strict=True)
         return [self._written(len(row), self._until_end(new)) for row, new in pairs]
+
+    def _goes_together(self, sampling: Sampling) -> bool:
+        """Whether our decoder writes several answers at once: it ends them by tokens alone."""
+        ours = self._decoder is not None and self._decoder.several
+        return ours and sampling.num_beams == 1 and not self._stop_texts
 
     def _until_end(self, ids: list[int]) -> list[int]:
         """Without what pads an answer that ended before the others."""

@@ -40,6 +40,7 @@ class Step(ABC):
         self.begun = Begun()
         self._image_token = image_token
         self.logits = head.new_zeros((rows, len(head)))
+        self.runs_ahead = head.is_cuda  # it works while its tokens are read
         self.next = torch.zeros(rows, dtype=torch.long, device=head.device)
         self._graph: Any = None
         self._read: Any = None  # the event that ``next`` is in ``_said``
@@ -56,6 +57,10 @@ class Step(ABC):
         """Go on from what another step's cache holds, which is gone with it."""
 
     @abstractmethod
+    def serves(self, length: int) -> bool:
+        """Whether it is for prompts and answers of so many tokens."""
+
+    @abstractmethod
     def _next(self) -> torch.Tensor:
         """Logits (rows, vocabulary) after ``next``, whose places come after."""
 
@@ -64,7 +69,7 @@ class Step(ABC):
         """How many tokens there are, of every row or of all: a copy."""
 
     @abstractmethod
-    def _rewind(self, places: torch.Tensor | int) -> None:
+    def _rewind(self, places: torch.Tensor) -> None:
         """Take back what was written behind these places."""
 
     def advance(self) -> None:
@@ -89,6 +94,11 @@ class Step(ABC):
         self._read.synchronize()
         tokens: list[int] = self._said.tolist()
         return tokens
+
+    def has_gone_on(self, tokens: list[int]) -> None:
+        """Keep in mind by which tokens; of several rows nothing is used again."""
+        if self.rows == 1:
+            self.begun.ids += tokens
 
     @property
     def is_ready(self) -> bool:
@@ -139,7 +149,7 @@ class ModelStep(Step):
             known = 0  # what has left a sliding window cannot be had back
         self.begun = Begun(listed[:known], pictures)
         if known:
-            self._rewind(known)
+            self._rewind(torch.tensor(known))
         else:
             self._cache.reset()
         new = as_outputs(from_position(known, listed, pictures, self._image_token), ids.device)
@@ -183,7 +193,11 @@ class ModelStep(Step):
     def _places(self) -> torch.Tensor:
         return self._position.clone()
 
-    def _rewind(self, places: torch.Tensor | int) -> None:
+    def serves(self, length: int) -> bool:
+        """See ``Step``: every step goes through the whole cache."""
+        return self.length == length
+
+    def _rewind(self, places: torch.Tensor) -> None:
         self._position.fill_(int(places))
         for layer in self._cache.layers:
             layer.cumulative_length.fill_(int(places))
@@ -211,6 +225,7 @@ class StackStep(Step):
         self, row: int, ids: torch.Tensor, pictures: Sequence[Pictured], known: int = 0
     ) -> None:
         """Read a prompt (n,), or what comes after the first ``known`` tokens of one, into a row."""
+        self._held.fill()
         hidden = self._stack.embed(ids)  # (n, width)
         if pictures:
             seen = torch.cat([picture.features for picture in pictures]).to(hidden)
@@ -220,7 +235,7 @@ class StackStep(Step):
 
     def take_over(self, shorter: StackStep) -> None:
         """See ``Step``."""
-        self._held.take_over(shorter._held)
+        self._held.fill(shorter._held)
         self.begun = shorter.begun
 
     def _next(self) -> torch.Tensor:
@@ -230,5 +245,13 @@ class StackStep(Step):
     def _places(self) -> torch.Tensor:
         return self._held.positions.clone()
 
-    def _rewind(self, places: torch.Tensor | int) -> None:
-        self._held.positions.copy_(torch.as_tensor(places))
+    def serves(self, length: int) -> bool:
+        """See ``Step``: what is behind the last token costs nothing."""
+        return self.length >= length
+
+    def _capture(self) -> None:
+        self._stack.warm()
+        super()._capture()
+
+    def _rewind(self, places: torch.Tensor) -> None:
+        self._held.positions.copy_(places)
