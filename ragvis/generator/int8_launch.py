@@ -73,7 +73,7 @@ def times(
     ``into`` (n, out) it is added to that, and that is returned.
     """
     if len(x) == 1:
-        return one(x, matrix, second, into, norm)
+        return _one(x, matrix, second, into, norm)
     if norm is not None:
         x = norm(x)
     if len(x) <= FEW and matrix.scale is not None:
@@ -81,12 +81,12 @@ def times(
     return _many(x, matrix, second, into)
 
 
-def one(
+def _one(
     x: torch.Tensor,
     matrix: Matrix,
-    second: Matrix | None = None,
-    into: torch.Tensor | None = None,
-    norm: Norm | None = None,
+    second: Matrix | None,
+    into: torch.Tensor | None,
+    norm: Norm | None,
 ) -> torch.Tensor:
     """As ``times``, of one row, as fast as the weights can be read."""
     out, width = matrix.weight.shape
@@ -146,14 +146,14 @@ def _many(
     x: torch.Tensor, matrix: Matrix, second: Matrix | None, into: torch.Tensor | None
 ) -> torch.Tensor:
     if into is not None and second is None and matrix.bias is None:
-        return into.addmm_(x, dequantized(matrix, x.dtype).T)
-    y = F.linear(x, dequantized(matrix, x.dtype), matrix.bias)
+        return into.addmm_(x, _dequantized(matrix, x.dtype).T)
+    y = F.linear(x, _dequantized(matrix, x.dtype), matrix.bias)
     if second is not None:
-        y = F.silu(y, inplace=True).mul_(F.linear(x, dequantized(second, x.dtype)))
+        y = F.silu(y, inplace=True).mul_(F.linear(x, _dequantized(second, x.dtype)))
     return y if into is None else into.add_(y)
 
 
-def dequantized(matrix: Matrix, dtype: torch.dtype) -> torch.Tensor:
+def _dequantized(matrix: Matrix, dtype: torch.dtype) -> torch.Tensor:
     """(out, in) in ``dtype``."""
     if matrix.scale is None:
         return matrix.weight

@@ -21,6 +21,7 @@ _FAMILIES = ("llama", "mistral", "qwen2")
 _DIMS = (32, 64, 128)  # of a head: halves that tensor cores take, in memory that all GPUs have
 _SHARE = 16  # heads of queries to one of keys: ``attend`` takes so many at once
 _ROPES = ("default", "linear", "llama3", "yarn")  # one table of angles, however long the text
+_BIASED = ("q_proj", "k_proj", "v_proj")  # these may be
 _BLOCK = 64  # tokens that are attended to at once
 
 
@@ -42,9 +43,6 @@ def fits(model: Any) -> bool:
         and all(type(m) is Int8Linear and m.in_features % 16 == 0 for m in layers.values())
         and all(m.bias is None or name.endswith(_BIASED) for name, m in layers.items())
     )
-
-
-_BIASED = ("q_proj", "k_proj", "v_proj")
 
 
 def _dim(config: Any) -> int:
