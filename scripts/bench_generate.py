@@ -9,13 +9,11 @@ over 2,000 places behind pictures: the error of the logits to the first engine's
 likeliest token is the same one (random weights make near ties of most: real ones agree more often);
 ours by its decode steps, one token after the other, the others' by whole prompts.
 
-What is loaded first as ours is also written to the cache, in its time; small shapes are not, and
-loaded twice alike. torchao's int8 rows are measured too where it is installed, by transformers'
-loop and by ours.
+What is loaded first as ours is also written to the cache, in its time, but for small shapes.
+torchao's int8 rows are measured where it is installed, by transformers' loop and by ours.
 
     python scripts/bench_generate.py --shapes llava-1.5-7b     on a CUDA GPU
-    python scripts/bench_generate.py --shapes llava-1b         on a CPU with 12 GB
-    python scripts/bench_generate.py --shapes tiny             anywhere
+    python scripts/bench_generate.py --shapes llava-1b         on a CPU with 12 GB; tiny: anywhere
     python scripts/bench_generate.py --only cache --keep DIR   some engines, on a folder made before
     python scripts/bench_generate.py --only ours --profile     and what a decode step consists of
 """
@@ -70,9 +68,8 @@ _NEEDS_TORCHAO = (TORCHAO, TORCHAO_IN_OUR_LOOP)
 _OUR_LOOP = (INT8, TORCHAO_IN_OUR_LOOP)
 _PASSAGES = 4  # prompts whose logits are compared
 _NEW = 32  # words of a prompt that goes on from another one
-_ROWS = 8
+_ROWS, _PROFILED = 8, 16  # answers at once; steps that are profiled
 _BEHIND = 5 + PICTURE_TOKENS  # where the words after a picture begin
-_PROFILED = 16  # tokens
 
 
 @dataclass(frozen=True)
