@@ -274,15 +274,15 @@ def timed(write: Writer, inputs: dict[str, torch.Tensor], n: int) -> tuple[Speed
     """Its times, and the GiB that one answer after the other takes at most."""
     start = seconds(lambda: write(inputs, 4))
     first = min(seconds(lambda: write(inputs, 1)) for _ in range(3))
-    again = 0.0
+    again = None
     if write.goes_on:
-        again = min(seconds(lambda: write(other(inputs), 1, fresh=False)) for _ in range(3))
+        again = 1e3 * min(seconds(lambda: write(other(inputs), 1, fresh=False)) for _ in range(3))
     few, many = (seconds(partial(write, inputs, k)) for k in (4, 4 + n))
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
     write.rows(inputs, 4)
     few_rows, many_rows = (seconds(partial(write.rows, inputs, k)) for k in (4, 4 + n))
     rates = n / (many - few), _ROWS * n / (many_rows - few_rows)
-    return Speed(start, first * 1e3, again * 1e3 if write.goes_on else None, *rates), peak
+    return Speed(start, first * 1e3, again, *rates), peak
 
 
 def other(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -49,6 +49,7 @@ def whole(x: torch.Tensor, one: Matrix) -> torch.Tensor:
 
 def check_products() -> None:
     """Every kernel, with all it can do on the way, against float64."""
+    check_one_row()
     shapes, counts = ((37, 80, 1), (16, 1040, 1000)), (1, 3, 20, FEW + 1)
     for (out, width, outlier), n in product(shapes, counts):
         x = torch.randn(n, width, device=DEVICE).half()
@@ -67,6 +68,17 @@ def check_products() -> None:
         assert off(sums, before + whole(x.double(), one)) < 2e-3
         head = Matrix(torch.randn(out, width, device=DEVICE).half())
         assert off(times(x, head, norm=norm), normed @ head.weight.double().T) < 2e-3
+
+
+def check_one_row() -> None:
+    """Of float32, which the sums are too, it is as exact: int8 weights fit into float16."""
+    for out, width in ((5, 7), (64, 96), (37, 5000)):
+        weights, x = matrix(out, width, False), torch.randn(1, width, device=DEVICE)
+        assert weights.scale is not None
+        expected = x @ (weights.weight.float() * weights.scale[:, None]).T
+        y = times(x, weights)
+        assert y.shape == (1, out)
+        assert torch.allclose(y, expected, rtol=1e-4, atol=1e-4), (y - expected).abs().max()
 
 
 def models(kind: Any) -> tuple[Any, Any]:

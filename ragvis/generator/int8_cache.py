@@ -153,7 +153,8 @@ def _write(tensors: Tensors, folder: Path) -> dict[str, str]:
         return file.name, sha256_of_file(file)
 
     with ThreadPoolExecutor(_WRITERS) as pool:
-        return dict(pool.map(write, *zip(*enumerate(_shards(tensors)), strict=True)))
+        shards = list(_shards(tensors))
+        return dict(pool.map(write, range(len(shards)), shards))
 
 
 def _of(file: Path) -> list[str | None]:

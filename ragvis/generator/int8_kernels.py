@@ -191,6 +191,12 @@ def dequantize(weight, scale, y, width, COLUMNS: tl.constexpr):
         tl.store(y + line + columns, whole.to(y.dtype.element_ty), mask=columns < width)
 
 
+@triton.jit
+def _turned(one, two, cosine, sine):
+    """The halves of a head's numbers, turned by their position's angles (RoFormer, Su et al.)."""
+    return one * cosine - two * sine, two * cosine + one * sine
+
+
 @triton.jit(do_not_specialize=["first"])
 def rotate(
     qkv,
@@ -217,7 +223,7 @@ def rotate(
     position = first + token
     cosine = tl.load(cosines + position * (DIM // 2) + half)
     sine = tl.load(sines + position * (DIM // 2) + half)
-    turned, turned_two = one * cosine - two * sine, two * cosine + one * sine
+    turned, turned_two = _turned(one, two, cosine, sine)
     if head < HEADS:
         place = line + head * DIM
     else:
@@ -228,6 +234,17 @@ def rotate(
         tl.store(values + (group.to(tl.int64) * length + position) * DIM + whole, value)
     tl.store(place + half, turned.to(qkv.dtype.element_ty))
     tl.store(place + DIM // 2 + half, turned_two.to(qkv.dtype.element_ty))
+
+
+@triton.jit
+def _with_block(scores, v, top, weight, seen):
+    """The softmax so far, and a block of scores (queries, BLOCK) and values (BLOCK, DIM) more: the
+    highest score, what all weigh beside it, and the values by their weights."""
+    higher = tl.maximum(top, tl.max(scores, 1))
+    odds = tl.exp(scores - higher[:, None])
+    fix = tl.exp(top - higher)
+    seen = tl.dot(odds.to(v.dtype), v, seen * fix[:, None])
+    return higher, weight * fix + tl.sum(odds, 1), seen
 
 
 @triton.jit
@@ -272,14 +289,14 @@ def attend(
         place = line + heads[:, None] * DIM + half[None, :]
         one = tl.load(place, mask=own, other=0.0).to(tl.float32) * scaling
         two = tl.load(place + DIM // 2, mask=own, other=0.0).to(tl.float32) * scaling
-        query = (one * cosine[None, :] - two * sine[None, :]).to(qkv.dtype.element_ty)
-        query_two = (two * cosine[None, :] + one * sine[None, :]).to(qkv.dtype.element_ty)
+        one, two = _turned(one, two, cosine[None, :], sine[None, :])
+        query, query_two = one.to(qkv.dtype.element_ty), two.to(qkv.dtype.element_ty)
 
         new = line + (HEADS + group) * DIM
-        one = tl.load(new + half).to(tl.float32)
-        two = tl.load(new + DIM // 2 + half).to(tl.float32)
-        key = (one * cosine - two * sine).to(qkv.dtype.element_ty)
-        key_two = (two * cosine + one * sine).to(qkv.dtype.element_ty)
+        own_one = tl.load(new + half).to(tl.float32)
+        own_two = tl.load(new + DIM // 2 + half).to(tl.float32)
+        own_one, own_two = _turned(own_one, own_two, cosine, sine)
+        key, key_two = own_one.to(qkv.dtype.element_ty), own_two.to(qkv.dtype.element_ty)
         value = tl.load(line + (HEADS + GROUPS + group) * DIM + whole)
         cached = (row * GROUPS + group).to(tl.int64) * length
         is_first = split == 0
@@ -304,12 +321,7 @@ def attend(
             scores = tl.dot(query, tl.trans(k))
             scores = tl.dot(query_two, tl.trans(k_two), scores)
             scores = tl.where(before[None, :], scores, -float("inf"))
-            higher = tl.maximum(top, tl.max(scores, 1))
-            odds = tl.exp(scores - higher[:, None])
-            fix = tl.exp(top - higher)
-            seen = tl.dot(odds.to(v.dtype), v, seen * fix[:, None])
-            weight = weight * fix + tl.sum(odds, 1)
-            top = higher
+            top, weight, seen = _with_block(scores, v, top, weight, seen)
         at = (row * HEADS + heads) * splits + split
         tl.store(sums + at[:, None].to(tl.int64) * DIM + whole[None, :], seen, mask=own)
         tl.store(tops + at, top, mask=queries < SHARE)

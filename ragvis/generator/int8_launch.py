@@ -95,11 +95,7 @@ def _one(
     require(_KERNELS).one_row[(-(-out // rows),)](
         x,
         None if norm is None else norm.weight,
-        matrix.weight,
-        matrix.scale,
-        None if second is None else second.weight,
-        None if second is None else second.scale,
-        matrix.bias,
+        *_numbers(matrix, second),
         y,
         out,
         width,
@@ -122,11 +118,7 @@ def _few(
     rows, columns, warps, stages = few_rows_shape(count, out)
     require(_KERNELS).few_rows[(-(-out // rows),)](
         x,
-        matrix.weight,
-        matrix.scale,
-        None if second is None else second.weight,
-        None if second is None else second.scale,
-        matrix.bias,
+        *_numbers(matrix, second),
         y,
         len(x),
         out,
@@ -140,6 +132,12 @@ def _few(
         num_stages=stages,
     )
     return y
+
+
+def _numbers(matrix: Matrix, second: Matrix | None) -> tuple[torch.Tensor | None, ...]:
+    """What the kernels take of one matrix or two."""
+    gated = (None, None) if second is None else (second.weight, second.scale)
+    return matrix.weight, matrix.scale, *gated, matrix.bias
 
 
 def _many(

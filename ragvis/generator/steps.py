@@ -48,9 +48,23 @@ class Step(ABC):
             self._said = torch.zeros(rows, dtype=torch.long, pin_memory=True)
             self._read = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
-    @abstractmethod
     def prefill(self, ids: torch.Tensor, pictures: Sequence[Pictured]) -> int:
         """Read a prompt (n,) into the only row; how many of its tokens were known."""
+        listed = ids.tolist()
+        known = self._known(listed, pictures)
+        self.begun = Begun(listed[:known], pictures)
+        new = from_position(known, listed, pictures, self._image_token)
+        self._say(self._after(ids[known:], new, known))
+        self.begun = Begun(listed, pictures)
+        return known
+
+    def _known(self, ids: list[int], pictures: Sequence[Pictured]) -> int:
+        return self.begun.shared(ids, pictures, self._image_token)
+
+    @abstractmethod
+    def _after(self, ids: torch.Tensor, pictures: Sequence[Pictured], known: int) -> torch.Tensor:
+        """Logits (1, vocabulary) after a prompt whose first ``known`` tokens are there, and whose
+        others are ids (n,)."""
 
     @abstractmethod
     def take_over(self, shorter: Any) -> None:
@@ -141,29 +155,26 @@ class ModelStep(Step):
         self._slots = torch.arange(length, device=model.device)  # (length,)
         self._position = torch.zeros((1, 1), dtype=torch.long, device=model.device)
 
-    def prefill(self, ids: torch.Tensor, pictures: Sequence[Pictured]) -> int:
-        """See ``Step``."""
-        listed = ids.tolist()
-        known = self.begun.shared(listed, pictures, self._image_token)
+    def _known(self, ids: list[int], pictures: Sequence[Pictured]) -> int:
         if any(layer.is_sliding for layer in self._cache.layers):
-            known = 0  # what has left a sliding window cannot be had back
-        self.begun = Begun(listed[:known], pictures)
+            return 0  # what has left a sliding window cannot be had back
+        return super()._known(ids, pictures)
+
+    def _after(self, ids: torch.Tensor, pictures: Sequence[Pictured], known: int) -> torch.Tensor:
         if known:
             self._rewind(torch.tensor(known))
         else:
             self._cache.reset()
-        new = as_outputs(from_position(known, listed, pictures, self._image_token), ids.device)
         out = self._model(
-            input_ids=ids[None, known:],
+            input_ids=ids[None],
             cache=self._cache,
             use_cache=True,
             logits_to_keep=1,
-            **new,
+            **as_outputs(pictures, ids.device),
         )
-        self._position.fill_(len(listed))
-        self.begun = Begun(listed, pictures)
-        self._say(out.logits[0, -1:])
-        return known
+        self._position.fill_(known + len(ids))
+        logits: torch.Tensor = out.logits[0, -1:]
+        return logits
 
     def take_over(self, shorter: ModelStep) -> None:
         """See ``Step``."""
@@ -211,27 +222,19 @@ class StackStep(Step):
         self._stack = stack
         self._held = Held(stack, rows, length)
 
-    def prefill(self, ids: torch.Tensor, pictures: Sequence[Pictured]) -> int:
-        """See ``Step``."""
-        listed = ids.tolist()
-        known = self.begun.shared(listed, pictures, self._image_token)
-        self.begun = Begun(listed[:known], pictures)
-        new = from_position(known, listed, pictures, self._image_token)
-        self.prefill_row(0, ids[known:], new, known)
-        self.begun = Begun(listed, pictures)
-        return known
+    def prefill_row(self, row: int, ids: torch.Tensor, pictures: Sequence[Pictured]) -> None:
+        """Read a prompt (n,) into a row, which begins anew."""
+        self._say(self._after(ids, pictures, 0, row), slice(row, row + 1))
 
-    def prefill_row(
-        self, row: int, ids: torch.Tensor, pictures: Sequence[Pictured], known: int = 0
-    ) -> None:
-        """Read a prompt (n,), or what comes after the first ``known`` tokens of one, into a row."""
+    def _after(
+        self, ids: torch.Tensor, pictures: Sequence[Pictured], known: int, row: int = 0
+    ) -> torch.Tensor:
         self._held.fill()
         hidden = self._stack.embed(ids)  # (n, width)
         if pictures:
             seen = torch.cat([picture.features for picture in pictures]).to(hidden)
             hidden = hidden.masked_scatter((ids == self._image_token)[:, None], seen)
-        last = self._stack.read(hidden, self._held, row, known)[-1:]
-        self._say(self._stack.logits(last), slice(row, row + 1))
+        return self._stack.logits(self._stack.read(hidden, self._held, row, known)[-1:])
 
     def take_over(self, shorter: StackStep) -> None:
         """See ``Step``."""
