@@ -6,17 +6,19 @@ import base64
 import hashlib
 import random
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ragvis.composer import find_citations
 from ragvis.errors import ModelUnavailable, UsageError
 from ragvis.prompts import NOT_FOUND, is_refusal
-from scripts.pocket import finish, instructions, pictures, texts, textual
+from scripts.pocket import finish, instructions, options, pictures, texts, textual
 from scripts.pocket.branches import Sheaf, gather, sight
 from scripts.pocket.conversations import IGNORED, Encoded
 from scripts.pocket.documented import DocumentedMaker, documented
@@ -52,7 +54,7 @@ def _check(row: dict[str, Any]) -> None:
     assert all(1 <= n <= len(sources) for n in cited)
     if is_refusal(answer):
         assert not cited and row["gold"] == NOT_FOUND
-    elif row["kind"] in ("text", "two steps", "picture and text", "docs"):
+    elif row["kind"] in ("text", "two steps", "picture and text", "docs", "options"):
         source = sources[cited[-1] - 1]
         assert row["gold"] in source or upper(row["gold"]) in source  # as a sentence begins
         assert row["kind"] != "picture and text" or cited[0] == 1
@@ -167,7 +169,9 @@ def test_what_is_put_together_can_be_taken_apart(
     assert [one for sheaf in sheaves for one in _taken_apart(sheaf)] == examples
     for sheaf in sheaves:
         assert len(sheaf.ids) <= longest or max(sheaf.branch) == 1
-    mask = sight(sheaves, max(len(one.ids) for one in sheaves) + 2)
+    mask = sight(
+        sheaves, max(len(one.ids) for one in sheaves) + 2, torch.device("cpu"), torch.float32
+    )
     assert bool((mask == 0).any(-1).all())  # nobody sees nothing: that would be NaN
 
 
@@ -279,3 +283,35 @@ def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None
 )
 def test_captions_come_from_names(name: str, caption: str | None) -> None:
     assert pictures.caption_of(name) == caption
+
+
+def test_a_help_text_is_cut_into_its_options() -> None:
+    written = """usage: pack [options] FILE
+
+    options:
+      -h, --help            show this help message and exit
+      -k, --keep            Keep the files that are
+                            packed. They are removed otherwise.
+      --level N             short
+
+    See the manual for the rest.
+    """
+    found = list(options.of_help("pack", textwrap.dedent(written)))
+    assert [(one.names, one.text) for one in found] == [
+        ("-h, --help", "show this help message and exit"),
+        ("-k, --keep", "Keep the files that are packed. They are removed otherwise."),
+    ]
+    assert (found[1].first, found[1].verb) == ("Keep the files that are packed", "keep")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Sum.\n\nParameters\n----------\naxis : int\n    Along which it is summed.\n\nReturns",
+        "Sum.\n\nArgs:\n    axis (int): Along which it\n        is summed.\n\nReturns a number.",
+    ],
+)
+def test_a_docstring_is_cut_into_its_parameters(written: str) -> None:
+    assert list(options.of_docstring("sum", written)) == [
+        options.Option("sum", "axis", "Along which it is summed.")
+    ]

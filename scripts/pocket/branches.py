@@ -87,11 +87,13 @@ def _bound(group: Sequence[Encoded]) -> Sheaf:
     return Sheaf(ids, labels, positions, branch, first.images)
 
 
-def sight(batch: Sequence[Sheaf], width: int) -> torch.Tensor:
-    """What may see what: (b, 1, width, width) float32, 0 or the least number, padding behind."""
-    rows = torch.full((len(batch), width), -1)
-    for row, one in zip(rows, batch, strict=True):
-        row[: len(one.branch)] = torch.tensor(one.branch)
+def sight(
+    batch: Sequence[Sheaf], width: int, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    """What may see what: (b, 1, width, width), 0 or the least number, padding behind."""
+    filled = [one.branch + [-1] * (width - len(one.branch)) for one in batch]
+    rows = torch.tensor(filled, device=device)
     seen = (rows[:, None, :] == 0) | (rows[:, None, :] == rows[:, :, None])
-    seen &= torch.ones(width, width, dtype=torch.bool).tril()
-    return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
+    seen &= torch.ones(width, width, dtype=torch.bool, device=device).tril()
+    least = torch.finfo(dtype).min
+    return torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill(~seen, least)[:, None]

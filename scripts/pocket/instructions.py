@@ -1,5 +1,5 @@
-"""Conversations to learn from, made of captioned pictures, of facts that nobody knows, and of
-Python's own documentation.
+"""Conversations to learn from, made of captioned pictures, of facts that nobody knows, and of the
+documentation of free software.
 
 What they teach is pocket's whole task: to read the one value that was asked for out of numbered
 sources, to cite it, to tell pictures apart, and to say so where the answer is not there. Hardly
@@ -14,14 +14,16 @@ from pathlib import Path
 
 from scripts.pocket import pictures
 from scripts.pocket.documented import DocumentedMaker
+from scripts.pocket.options import OptionMaker
 from scripts.pocket.pictorial import Picture, PictureMaker
 from scripts.pocket.rows import Row
 from scripts.pocket.textual import TextMaker
 
 # How often each kind of page is made. A page has one to a dozen questions.
 MIX = {
-    "text": 40, "two_sources": 12, "two_facts": 10, "two_steps": 16, "docs": 8,
-    "follow_up": 10, "name": 12, "which": 8, "absent": 8, "is_there": 10, "picture_and_text": 10,
+    "text": 40, "two_sources": 12, "two_facts": 10, "two_steps": 16, "docs": 10, "options": 24,
+    "follow_up": 10, "name": 16, "which": 12, "absent": 10, "is_there": 10, "picture_and_text": 20,
+    "described": 6,
 }  # fmt: skip
 
 
@@ -36,7 +38,9 @@ class Maker:
         self._chance = random.Random(seed)
         texts = TextMaker(self._chance, held_out)
         self._pictures = PictureMaker(shown, self._chance, texts.writer)
-        self._makers = (texts, DocumentedMaker(self._chance, held_out), self._pictures)
+        documented = DocumentedMaker(self._chance, held_out)
+        options = OptionMaker(self._chance, held_out)
+        self._makers = (texts, documented, options, self._pictures)
 
     def caption(self) -> Row:
         """Stage 1: what a picture shows."""

@@ -62,6 +62,10 @@ class PictureMaker:
         asked = self._chance.choice(("Describe the image briefly.", "What is this?"))
         return bare("caption", file, asked, f"The image shows {article(name)}.", name)
 
+    def described(self) -> list[Row]:
+        """The same in stage 2, so that pictures without sources are not forgotten."""
+        return [self.caption()]
+
     def name(self) -> list[Row]:
         """What one numbered picture shows, among texts."""
         file, name = self._chance.choice(self._pictures)

@@ -127,13 +127,17 @@ class Trainee:
         inputs = {
             "input_ids": ids,
             "position_ids": self._padded([one.positions for one in batch], 0),
-            "attention_mask": sight(batch, ids.shape[1]).to(ids.device, self._dtype),
+            "attention_mask": sight(batch, ids.shape[1], ids.device, self._dtype),
         }
-        pictures = [load_picture(file) for one in batch for file in one.images]
-        if pictures:
-            shown = self.processor.image_processor(pictures, return_tensors="pt")
-            inputs["pixel_values"] = shown["pixel_values"].to(self.model.device)
-        return inputs
+        files = [file for one in batch for file in one.images]
+        return inputs | ({"pixel_values": self._pixels(files)} if files else {})
+
+    def _pixels(self, files: Sequence[Path]) -> torch.Tensor:
+        """(pictures, 3, h, w)."""
+        pictures = [load_picture(file) for file in files]
+        shown = self.processor.image_processor(pictures, return_tensors="pt")
+        pixels: torch.Tensor = shown["pixel_values"].to(self.model.device)
+        return pixels
 
     def encoded(self, data: Data) -> list[Sheaf]:
         """What of the data is short enough; what begins alike is put together.
