@@ -19,7 +19,7 @@ FIT = Fit(8, 8)
 
 def read_all(paths: list[Path], most: int = 2) -> list[list[Message]]:
     with Readers(FIT, most) as pool:
-        return [list(messages) for _, messages in pool.read(paths, str)]
+        return [[(h, bytes(p)) for h, p in messages] for _, messages in pool.read(paths, str)]
 
 
 def test_files_come_in_order_whoever_read_them(tmp_path: Path) -> None:
@@ -37,6 +37,20 @@ def test_pictures_come_fitted(tmp_path: Path) -> None:
     ((picture, _),) = read_all([tmp_path / "a.png"])
     assert picture[1] == bytes((255, 0, 0)) * 64
     assert picture[0]["bytes"] == 8 * 8 * 3
+
+
+def test_memory_for_pixels_is_used_again(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{n}.png" for n in range(60)]
+    for n, path in enumerate(paths):
+        Image.new("RGB", (8, 8), (4 * n, 0, 0)).save(path)
+    kept: list[bytes | bytearray] = []  # so that no two have one address in turn
+    with Readers(FIT, 2) as pool:
+        for n, (_, messages) in enumerate(pool.read(paths, str)):
+            for header, pixels in messages:
+                if header["kind"] == "picture":
+                    assert pixels == bytes((4 * n, 0, 0)) * 64
+                    kept.append(pixels)
+    assert len(kept) == 60 and len({id(pixels) for pixels in kept}) < 20
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from ragvis.media.fit import Fit
 LENGTH = struct.Struct("<I")
 _NICE = 5
 _MEMORY = 6 * 2**30  # bytes that one reader may take, where the system can say so
-Message = tuple[dict[str, Any], bytes]
+Message = tuple[dict[str, Any], bytes | bytearray]
 
 
 def main() -> None:
@@ -89,9 +89,10 @@ def _picture_of(figure: Figure, fit: Fit) -> Message:
     return {**about, "sha256": hashlib.sha256(pixels).hexdigest()}, pixels
 
 
-def _send(out: BinaryIO, header: dict[str, Any], pixels: bytes) -> None:
+def _send(out: BinaryIO, header: dict[str, Any], pixels: bytes | bytearray) -> None:
     data = json.dumps({**header, "bytes": len(pixels)}).encode()
-    out.write(LENGTH.pack(len(data)) + data + pixels)
+    out.write(LENGTH.pack(len(data)) + data)
+    out.write(pixels)
     out.flush()
 
 

@@ -49,6 +49,7 @@ class Readers:
         self._closed = threading.Event()
         self._jobs: queue.SimpleQueue[tuple[Callable[[], str | None], _Line] | None]
         self._jobs = queue.SimpleQueue()
+        self._spare: _Spare = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, args=(child,), daemon=True)
             for child in self._children
@@ -74,6 +75,8 @@ class Readers:
     def read(self, jobs: Iterable[T], wanted: Wanted[T]) -> Iterator[tuple[T, Iterator[Message]]]:
         """Each job with its messages, which end with ``end`` or ``bad``: see ``child``.
 
+        The pixels of a message are overwritten once the next one is asked for.
+
         Args:
             wanted: called beside this thread, before a job's file is read: the path to read, or
                 None where it need not be. What it raises is raised by the job's iterator.
@@ -88,14 +91,14 @@ class Readers:
             if not waiting:
                 return
             job, line = waiting.pop(0)
-            yield job, _drain(line)
+            yield job, _drain(line, self._spare)
 
     def _serve(self, child: _Child) -> None:
         while (entry := self._jobs.get()) is not None and not self._closed.is_set():
             wanted, line = entry
             try:
                 path = wanted()
-                messages = iter(()) if path is None else child.read(path, self._fit)
+                messages = iter(()) if path is None else child.read(path, self._fit, self._spare)
                 while len(group := list(islice(messages, _GROUP))) == _GROUP:
                     self._put(line, group)
                 self._put(line, group)
@@ -117,14 +120,18 @@ class Readers:
 
 
 _Line = queue.SimpleQueue[list[Message] | BaseException]  # full groups, then one that is not
+_Spare = queue.SimpleQueue[bytearray]  # for pixels: new memory is slow to touch
 
 
-def _drain(line: _Line) -> Iterator[Message]:
+def _drain(line: _Line, spare: _Spare) -> Iterator[Message]:
     while True:
         entry = line.get()
         if isinstance(entry, BaseException):
             raise entry
-        yield from entry
+        for header, pixels in entry:
+            yield header, pixels
+            if isinstance(pixels, bytearray):
+                spare.put(pixels)
         if len(entry) < _GROUP:
             return
 
@@ -137,7 +144,7 @@ class _Child:
         self._since: float | None = None  # when the message that is waited for was asked for
         self._late = False
 
-    def read(self, path: str, fit: dict[str, Any]) -> Iterator[Message]:
+    def read(self, path: str, fit: dict[str, Any], spare: _Spare) -> Iterator[Message]:
         """A file's messages; a process that dies on it makes it a bad file."""
         job = json.dumps({"path": path, "fit": fit}).encode() + b"\n"
         self._late = False
@@ -148,7 +155,7 @@ class _Child:
             process.stdin.flush()
             while True:
                 self._since = time.monotonic()
-                message = _receive(process.stdout)
+                message = _receive(process.stdout, fit, spare)
                 self._since = None
                 yield message
                 if message[0].get("passing"):
@@ -223,10 +230,23 @@ def _widen(pipe: IO[bytes]) -> None:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
 
 
-def _receive(stream: IO[bytes]) -> Message:
+def _receive(stream: IO[bytes], fit: dict[str, Any], spare: _Spare) -> Message:
     (length,) = LENGTH.unpack(_exactly(stream, LENGTH.size))
     header: dict[str, Any] = json.loads(_exactly(stream, length))
-    return header, _exactly(stream, header["bytes"])
+    size = header["bytes"]
+    if size != fit["width"] * fit["height"] * 3:
+        return header, _exactly(stream, size)
+    return header, _filled(stream, size, spare)
+
+
+def _filled(stream: Any, size: int, spare: _Spare) -> bytearray:
+    try:
+        pixels = spare.get_nowait()
+    except queue.Empty:
+        pixels = bytearray(size)
+    if stream.readinto(pixels) < len(pixels):
+        raise EOFError
+    return pixels
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:

@@ -60,7 +60,7 @@ class Batches:
                 self._launch_texts()
         return key
 
-    def add_picture(self, key: str, pixels: bytes) -> str:
+    def add_picture(self, key: str, pixels: bytes | bytearray) -> str:
         """The content key of a fitted picture, which is the sha256 of its pixels."""
         if self._is_new(key):
             if not self._pictures:

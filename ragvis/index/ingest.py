@@ -216,7 +216,7 @@ class Ingest:
             words.pop()
         return " ".join(words) + ". " if words else ""
 
-    def picture(self, header: dict[str, Any], pixels: bytes) -> ItemRow:
+    def picture(self, header: dict[str, Any], pixels: bytes | bytearray) -> ItemRow:
         """A picture, handed to the batches.
 
         Raises:
@@ -241,7 +241,7 @@ class _Reading:
         self.items: list[ItemRow] = []
         self.problems: dict[str, str] = {}
 
-    def take(self, header: dict[str, Any], pixels: bytes) -> None:
+    def take(self, header: dict[str, Any], pixels: bytes | bytearray) -> None:
         """Raises:
         BadFile: the reader says so.
         """
