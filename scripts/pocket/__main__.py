@@ -14,6 +14,7 @@ from ragvis.errors import RagvisError, UsageError
 from ragvis.models import pocket
 from scripts.pocket import conversations, finish, instructions, parts, pictures
 from scripts.pocket import smoke as smoke_run
+from scripts.pocket.average import average as average_of
 from scripts.pocket.card import card as card_of
 from scripts.pocket.loop import Plan
 from scripts.pocket.photographs import measure, train_photographs
@@ -182,6 +183,16 @@ def second(
     """Learn connector and LoRA, on conversations."""
     taught = Data(conversations.read(data, images), template, budget)
     stage_2(base, taught, Plan(steps, rate), out, connector, rank, lora)
+
+
+@recipe.command("average")
+@click.option("--before", type=FOLDER, required=True, help="What an earlier stage 2 wrote.")
+@click.option("--after", type=FOLDER, required=True, help="What went on from it.")
+@click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True)
+@click.option("--out", type=FOLDER, required=True)
+def average(before: Path, after: Path, share: float, out: Path) -> None:
+    """Take the weights between two rounds: new things learned, few old ones lost."""
+    average_of(before, after, share, out)
 
 
 @recipe.command("export")

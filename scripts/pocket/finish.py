@@ -196,7 +196,8 @@ def _data(listed: Path) -> dict[str, Any]:
     credits = [f"{s}: {about[s].author} ({about[s].licence})" for s in sorted(many)]
     texts = {
         "invented facts": "made by scripts/pocket/textual.py",
-        "docstrings of Python's standard library": "PSF-2.0",
+        "docstrings of Python's standard library, help texts of its commands": "PSF-2.0",
+        "documentation of other packages (scripts/pocket/options.py)": "MIT, BSD, Apache-2.0",
     }
     captions = "the names of the icons"
     return {"images": images, "captions": captions, "attribution": credits, "text": texts}

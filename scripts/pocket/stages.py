@@ -38,7 +38,7 @@ from scripts.pocket.loop import Plan, train
 
 CONNECTOR = "connector.safetensors"
 LORA = "lora"
-_LORA_FILE = "adapter_model.safetensors"
+LORA_FILE = "adapter_model.safetensors"
 _LEARNING = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _SORTED = 64  # batches that are made of examples sorted by length
 
@@ -170,7 +170,7 @@ def stage_1(folder: Path, data: Data, plan: Plan, out: Path) -> list[float]:
     losses = train(
         learned, lambda step: trainee.loss(batches.at(step)), plan, out, of=batches.digest(folder)
     )
-    _write(trainee.connector.state_dict(), out / CONNECTOR)
+    write(trainee.connector.state_dict(), out / CONNECTOR)
     return losses
 
 
@@ -204,7 +204,7 @@ def stage_2(
     batches = Batches(trainee.encoded(data), data.budget)
     of = batches.digest(folder, connector, rank, begun)
     losses = train(learned, lambda step: trainee.loss(batches.at(step)), plan, out, of=of)
-    _write(trainee.connector.state_dict(), out / CONNECTOR)
+    write(trainee.connector.state_dict(), out / CONNECTOR)
     _write_lora(trainee.model.model.language_model, out / LORA)
     return losses
 
@@ -276,7 +276,8 @@ def read_connector(connector: Any, file: Path) -> None:
         raise UsageError(f"no connector of this model in {file}: {reason}") from error
 
 
-def _write(state: dict[str, torch.Tensor], file: Path) -> None:
+def write(state: dict[str, torch.Tensor], file: Path) -> None:
+    """Weights by name, in half precision."""
     save_file({k: v.half().cpu().contiguous() for k, v in state.items()}, file)
 
 
@@ -284,7 +285,7 @@ def _read_lora(model: Any, folder: Path) -> None:
     """The weights that ``_write_lora`` wrote."""
     held = {
         name.replace("base_model.model.model.", "base_model.model.", 1): part
-        for name, part in load_file(folder / _LORA_FILE).items()
+        for name, part in load_file(folder / LORA_FILE).items()
     }
     found = set_peft_model_state_dict(model, held)
     missing = [name for name in found.missing_keys if "lora_" in name]
@@ -300,7 +301,7 @@ def _write_lora(model: Any, folder: Path) -> None:
         name.replace("base_model.model.", "base_model.model.model.", 1): part
         for name, part in get_peft_model_state_dict(model, save_embedding_layers=False).items()
     }
-    _write(state, folder / _LORA_FILE)
+    write(state, folder / LORA_FILE)
     config = model.peft_config["default"]
     config.target_modules = _LEARNING
     config.task_type = "CAUSAL_LM"
