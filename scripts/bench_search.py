@@ -6,7 +6,8 @@ The vectors are made, and made like CLIP's: a common direction (CLIP's narrow co
 unequal size around it, a 16-dimensional spread within each topic, and a little noise in all
 dimensions, whose strength falls off as 1/sqrt(rank). Queries are new points of the same kind.
 `--topics` sets how hard it is: many small topics leave an inverted file little to go by.
-Everything is measured with one thread; the index goes through the same code as `ragvis index`.
+Everything is measured with one thread; the index goes through the same code as `ragvis index`, and
+where FAISS has a GPU, it is asked to search from the 64th query on.
 """
 
 from __future__ import annotations

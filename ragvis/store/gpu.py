@@ -45,15 +45,11 @@ class OnGpu:
 
     Args:
         copy: makes the copy. Raises RuntimeError where there is no room.
-        least: of fewer queries at once the CPU is as fast.
     """
 
-    def __init__(
-        self, part: Part, copy: Callable[[], Copy], tell: Tell = silent, least: int = 1
-    ) -> None:
+    def __init__(self, part: Part, copy: Callable[[], Copy], tell: Tell = silent) -> None:
         self._part = part
         self._make = copy
-        self._least = least
         self._tell = tell
         self._asked = 0  # queries
         self._is_refused = False
@@ -70,7 +66,7 @@ class OnGpu:
 
     def search(self, queries: Vectors, k: int, among: Ids | None = None) -> tuple[Vectors, Ids]:
         """See ``Part``."""
-        if among is None and len(queries) >= self._least and codes.shortlist(k) <= _MOST:
+        if among is None and codes.shortlist(k) <= _MOST:
             with self._lock:
                 found = self._found(queries, codes.shortlist(k))
             if found is not None:

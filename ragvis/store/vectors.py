@@ -39,8 +39,6 @@ _FILTERED = 4  # times as many lists are probed where a filter leaves more
 _ID = 8  # bytes of an id in an inverted list
 _LEAST_GAIN = 0.005  # of recall, for which more lists would be probed
 GPU_FROM = 20_000  # vectors; fewer are compared on the CPU before a GPU has been asked
-# Queries at once, of an inverted file: an H100 took 1.9 ms for one, among 200,000 vectors
-GPU_AT_ONCE = 8
 _GPU_MEMORY = 2**28  # bytes for intermediate results
 _SUM = np.dtype("<u4")
 
@@ -224,10 +222,8 @@ def _selector(bits: NDArray[np.bool_]) -> Any:
 
 def on_gpu(part: Flat | Inverted, tell: Tell = silent) -> Part:
     """The part, searched on a GPU where FAISS has one and there is enough to compare."""
-    if len(part) < GPU_FROM or not gpus():
-        return part
-    least = GPU_AT_ONCE if isinstance(part, Inverted) else 1
-    return OnGpu(part, partial(GpuCopy, part), tell, least)
+    is_enough = len(part) >= GPU_FROM
+    return OnGpu(part, partial(GpuCopy, part), tell) if is_enough and gpus() else part
 
 
 class GpuCopy:
