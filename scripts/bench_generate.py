@@ -227,7 +227,6 @@ def timed(write: Writer, inputs: dict[str, torch.Tensor], n: int) -> tuple[Speed
     again = None
     if write.goes_on:
         again = 1e3 * min(seconds(lambda: write(other(inputs), 1, fresh=False)) for _ in range(3))
-    if write.goes_on:
         write(inputs, 4 + n)  # room for more words is made once, and a step captured for it
     few, many = (seconds(partial(write, inputs, k)) for k in (4, 4 + n))
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0

@@ -129,7 +129,7 @@ def ours(catalog: Catalog, queries: Any, true: Any, name: str, built: float) -> 
     started = time.perf_counter()
     rows = catalog.segments("image")
     before = psutil.Process().memory_info().rss
-    index = Segments(catalog, "image").open(rows)
+    index = Segments(catalog, "image").open(rows, for_readers=True)
     opened = time.perf_counter() - started
     files = [catalog.folder / (r.name + s) for r in rows for s in (".rows", ".faiss")]
     disk = sum(f.stat().st_size for f in files if f.exists()) / 2**20

@@ -21,11 +21,10 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from ragvis.generator.reuse import PictureFeatures
-
 IMAGE, TEXT_TOKENS = 32_000, 548
 _BEFORE = 5  # words before the picture
-CLASSES = {
+_ACROSS = {"llava_next": 2, "llava_onevision": 1}  # tiles, in a picture's width and height
+_CLASSES = {
     "llava": (LlavaConfig, LlavaForConditionalGeneration, LlamaConfig),
     "next": (LlavaNextConfig, LlavaNextForConditionalGeneration, MistralConfig),
     "onevision": (LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, Qwen2Config),
@@ -61,8 +60,8 @@ SHAPES = {
     "llava-onevision-7b": Shapes(
         "onevision", 3584, 18944, 28, 4, 28, 152_000, (1152, 4304, 16, 26), 384
     ),
-    "llava-1b": Shapes("llava", 2048, 5632, 16, 16, 24),
-    "tiny": Shapes("llava", 256, 512, 4, 4, 2, tower=(64, 256, 1, 3)),
+    "llava-1b": Shapes("llava", 2048, 5632, 16, 16, 16),
+    "tiny": Shapes("llava", 256, 512, 4, 4, 4, tower=(64, 256, 1, 3)),
     "tiny-next": Shapes("next", 256, 512, 4, 2, 2, tower=(64, 256, 1, 3)),
     "tiny-onevision": Shapes("onevision", 256, 512, 4, 2, 2, 152_000, (64, 256, 1, 3), 384),
 }
@@ -71,7 +70,7 @@ SHAPES = {
 def checkpoint(shapes: str, folder: Path) -> Path:
     """Write random weights of an architecture, float16."""
     asked = SHAPES[shapes]
-    config_of, model_of, words_of = CLASSES[asked.family]
+    config_of, model_of, words_of = _CLASSES[asked.family]
     text = words_of(
         vocab_size=asked.words,
         hidden_size=asked.width,
@@ -110,8 +109,7 @@ def _tower(asked: Shapes) -> Any:
 
 def prompt(model: Any) -> dict[str, torch.Tensor]:
     """One picture and some text: noise."""
-    shown = _picture(model)
-    tokens = len(PictureFeatures(model).of(shown)[0].features)
+    shown, tokens = _picture(model), _tokens(model.config)
     ids = torch.randint(3, 31_000, (1, tokens + TEXT_TOKENS), device=model.device)
     ids[0, _BEFORE : _BEFORE + tokens] = IMAGE
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **shown}
@@ -122,10 +120,17 @@ def behind(inputs: dict[str, torch.Tensor]) -> int:
     return int((inputs["input_ids"][0] == IMAGE).nonzero().max()) + 1
 
 
+def _tokens(config: Any) -> int:
+    """Of a square picture: the whole, then its tiles with a word at the end of each line."""
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    lines = side * _ACROSS.get(config.model_type, 0)
+    return int(side**2 + lines * (lines + 1))
+
+
 def _picture(model: Any) -> dict[str, torch.Tensor]:
     """Pixels (1, 3, side, side), or (1, tiles + 1, 3, side, side) and the size of the whole."""
     side, kind = model.config.vision_config.image_size, model.config.model_type
-    across = {"llava_next": 2, "llava_onevision": 1}.get(kind)
+    across = _ACROSS.get(kind)
     tiles = () if across is None else (across**2 + 1,)
     pixels = torch.randn(1, *tiles, 3, side, side, device=model.device, dtype=model.dtype)
     sizes = torch.tensor([[side * (across or 1)] * 2], device=model.device)

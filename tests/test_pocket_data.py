@@ -305,6 +305,32 @@ def test_a_help_text_is_cut_into_its_options() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Bind to this host. [default: 127.0.0.1]", "127.0.0.1"),
+        ("How large it is. Default: 0.5, otherwise more", "0.5"),
+        ("What to keep. Defaults to 'last'.", "last"),
+        ("The axis. Default is -1. More of it", "-1"),
+        ("Duty cycle. Default is 0.5 (50% of it).", None),
+        ("An array. By default is used.", None),
+    ],
+)
+def test_defaults_are_read_whole_or_not_at_all(text: str, value: str | None) -> None:
+    found = options._DEFAULT.search(text)
+    assert (found and found[1]) == value
+
+
+def test_no_option_of_an_open_question_is_shown() -> None:
+    maker = options.OptionMaker(random.Random(3), held_out=False)
+    rows = [row for _ in range(150) for row in maker.options()]
+    left_open = [row for row in rows if row["kind"] == "options: open"]
+    for row in left_open:
+        sources, asked = row["conversations"][0]["value"].split("\n\nQuestion: ")
+        assert not any(flag in sources for flag in re.findall(r"--[a-z][\w-]+", asked))
+    assert 0.1 < len(left_open) / len(rows) < 0.5
+
+
+@pytest.mark.parametrize(
     "written",
     [
         "Sum.\n\nParameters\n----------\naxis : int\n    Along which it is summed.\n\nReturns",

@@ -427,7 +427,7 @@ def test_between_two_rounds_lies_what_they_add(tmp_path: Path, share: float) -> 
 
 def test_rounds_of_different_models_have_nothing_between_them(tmp_path: Path) -> None:
     one, other = _round(tmp_path / "one", 1), _round(tmp_path / "other", 2, rank=3)
-    with pytest.raises(UsageError, match="not of one model"):
+    with pytest.raises(UsageError, match="not of one shape"):
         average(one, other, 0.5, tmp_path / "out")
     with pytest.raises(UsageError, match="no weights"):
         average(one, tmp_path / "nowhere", 0.5, tmp_path / "out")

@@ -7,6 +7,7 @@ few fitted pictures in its queue.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import queue
@@ -20,7 +21,7 @@ from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from ragvis.documents.child import LENGTH, Message
 from ragvis.media.fit import Fit
@@ -130,7 +131,7 @@ def _drain(line: _Line, spare: _Spare) -> Iterator[Message]:
             raise entry
         for header, pixels in entry:
             yield header, pixels
-            if isinstance(pixels, bytearray):
+            if isinstance(pixels, bytearray) and spare.qsize() < _MOST:
                 spare.put(pixels)
         if len(entry) < _GROUP:
             return
@@ -239,12 +240,12 @@ def _receive(stream: IO[bytes], fit: dict[str, Any], spare: _Spare) -> Message:
     return header, _filled(stream, size, spare)
 
 
-def _filled(stream: Any, size: int, spare: _Spare) -> bytearray:
+def _filled(stream: IO[bytes], size: int, spare: _Spare) -> bytearray:
     try:
         pixels = spare.get_nowait()
     except queue.Empty:
         pixels = bytearray(size)
-    if stream.readinto(pixels) < len(pixels):
+    if cast(io.BufferedReader, stream).readinto(pixels) < len(pixels):
         raise EOFError
     return pixels
 

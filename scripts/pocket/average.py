@@ -33,14 +33,14 @@ def average(before: Path, after: Path, share: float, out: Path) -> None:
         out: a folder that is not there yet.
 
     Raises:
-        UsageError: it is there, or the two are not of one model.
+        UsageError: it is there, or the two are not of one shape.
     """
     if out.exists():
         raise UsageError(f"{out} is there already", "Choose another --out.")
     one, other = _read(before / CONNECTOR), _read(after / CONNECTOR)
     first, second = _read(before / LORA / LORA_FILE), _read(after / LORA / LORA_FILE)
     if _shapes(one) != _shapes(other) or _shapes(first) != _shapes(second):
-        raise UsageError("these weights are not of one model", "Average rounds of one training.")
+        raise UsageError("these weights are not of one shape", "Average rounds of one training.")
     out.mkdir(parents=True)
     write({k: torch.lerp(one[k], other[k], share) for k in one}, out / CONNECTOR)
     shutil.copytree(after / LORA, out / LORA)

@@ -147,7 +147,7 @@ class DocumentedMaker:
             for n, one in enumerate(some, 1)
             for asked, sentence in one.details
         ]
-        return [*rows, sheet.row("unanswerable", self._what_does(away)), *self._unsaid(sheet, some)]
+        return [*rows, sheet.row("docs: open", self._what_does(away)), *self._unsaid(sheet, some)]
 
     def _unsaid(self, sheet: Sheet, some: list[Documented]) -> list[Row]:
         """What people ask of a function too, and these texts leave open."""
@@ -159,7 +159,7 @@ class DocumentedMaker:
         ]
         # Half of all that is asked of documents: with fewer, five of twenty open ones were answered
         forms = self._chance.sample(asked, min(len(some) + 1, len(asked)))
-        return [sheet.row("unanswerable", f.format(self._chance.choice(some).name)) for f in forms]
+        return [sheet.row("docs: open", f.format(self._chance.choice(some).name)) for f in forms]
 
     def _explained(self, sheet: Sheet, n: int, one: Documented) -> Row:
         if one.asked and self._chance.random() < 0.4:

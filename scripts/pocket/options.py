@@ -38,10 +38,12 @@ _MODULES = (
     "sklearn.metrics sklearn.datasets sklearn.model_selection sklearn.preprocessing"
 ).split()
 _FLAGS = re.compile(r" {1,8}(-\S+(?: \S+)*?)(?: {2,}(\S.*))?$")
-_FIELD = re.compile(r"(\w+) ?: (\S.*)$|(\w+) \(([^)]+)\): (\S.*)$")  # NumPy's and Google's form
+_NUMPY = re.compile(r"(\w+)(?:, \w+)* : \S")
+_GOOGLE = re.compile(r" {2,4}(\w+) \((?:[^()]|\([^()]*\))+\): (\S.*)$")
 _NAMES = re.compile(r"--?[A-Za-z][\w-]*")
-_DEFAULT = re.compile(r"\b[Dd]efaults?(?: is|: ?| to|=) ?['\"`]*(-?\w[\w.-]*(?: \w+)?)['\"`]*[.)]")
-_IF_TRUE = re.compile(r"If (?:`{0,2})True(?:`{0,2}), ([^.]{12,120})")
+_VALUE = r"['\"]?(-?\w+(?:[.-]\w+)*)['\"]?"
+_DEFAULT = re.compile(rf"(?<![Bb]y )\b[Dd]efault(?:s to| is|: ?|=) ?{_VALUE}(?:[)\],;]|\.?$|\. )")
+_IF_TRUE = re.compile(r"If True, ([^.]{12,120})\.(?:\s|$)")
 _REFERENCE = re.compile(r"\[\d+\]")  # to literature: here it would be a citation
 _SHORT, _LONG, _MOST = 300, 900, 2600  # characters of a passage, and of all together
 _HELD_OUT = 12  # every so many-th owner, by hash
@@ -90,6 +92,11 @@ class Option:
         return word if word in _OTHERWISE else ""
 
     @property
+    def each(self) -> Counter[str]:
+        """Its names one by one."""
+        return Counter(set(_NAMES.findall(self.names) if self.is_flag else [self.names]))
+
+    @property
     def is_flag(self) -> bool:
         """Whether it is one of a command."""
         return self.names.startswith("-")
@@ -119,7 +126,7 @@ def _functions(module: Any) -> list[tuple[str, str]]:
 def _of_command(named: str) -> Iterator[Option]:
     module, _, sub = named.partition(";")
     command = [sys.executable, "-m", module, *([sub] if sub else []), "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return of_help(f"{module} {sub}".strip(), done.stdout)
 
 
@@ -144,18 +151,14 @@ def of_docstring(owner: str, written: str) -> Iterator[Option]:
     for line in written.splitlines():
         if line.startswith(("Parameters", "Args:", "Keyword args:")):
             inside = True
-        elif inside and (field := _FIELD.match(line.strip())) and _is_head(line):
+        elif inside and (field := _NUMPY.match(line) or _GOOGLE.match(line)):
             yield from _usable(owner, names, text)
-            names, text = field[1] or field[3], field[5] or ""
+            names, text = field[1], field[2] if field.re is _GOOGLE else ""
         elif inside and line.startswith((" ", "\t")) and names:
             text += " " + line.strip()
         elif line.strip() and not line.startswith("-"):
             inside = False
     yield from _usable(owner, names, text)
-
-
-def _is_head(line: str) -> bool:
-    return len(line) - len(line.lstrip()) <= 4
 
 
 def _usable(owner: str, names: str, text: str) -> Iterator[Option]:
@@ -167,16 +170,17 @@ def _usable(owner: str, names: str, text: str) -> Iterator[Option]:
         yield Option(owner, names, plain)
 
 
+def _hash(one: Option) -> int:
+    """Of the whole command: its parts have options in common."""
+    return zlib.crc32(one.owner.split(" ")[0].encode())
+
+
 class OptionMaker:
     """Makes conversations about such texts; the same chance makes the same ones."""
 
     def __init__(self, chance: random.Random, held_out: bool) -> None:
         self._chance = chance
-        self._owners = [
-            some
-            for some in options()
-            if (zlib.crc32(some[0].owner.encode()) % _HELD_OUT == 0) == held_out
-        ]
+        self._owners = [some for some in options() if (_hash(some[0]) % _HELD_OUT == 0) == held_out]
 
     def options(self) -> list[Row]:
         """What manuals say, and what they leave open."""
@@ -184,14 +188,19 @@ class OptionMaker:
         shown = self._shown()
         sheet = Sheet(r, [], [self._passage(some) for some in shown])
         said = [(n, one) for n, some in enumerate(shown, 1) for one in some]
-        written = Counter(one.names for _, one in said)
-        clear = [(n, one) for n, one in said if written[one.names] == 1]
+        written = Counter(name for _, one in said for name in one.each)
+        clear = [(n, one) for n, one in said if all(written[name] == 1 for name in one.each)]
         rows: list[Row] = []
         for n, one in r.sample(clear, min(len(clear), 6)):
             rows += self._asked(sheet, n, one)
-        away = [o for o in self._siblings(shown) if o.names not in written]
+        shown_words = " ".join(one.written for _, one in said).lower()
+        away = [
+            one
+            for one in self._siblings(shown)
+            if not any(part.lower() in shown_words for part in (one.first, *one.each))
+        ]
         for one in r.sample(away, min(len(away), r.choice((1, 2, 3)))):
-            rows.append(sheet.row("unanswerable", self._which(one) or self._what(one)))
+            rows.append(sheet.row("options: open", self._which(one) or self._what(one)))
         return rows
 
     def _shown(self) -> list[tuple[Option, ...]]:
@@ -205,7 +214,7 @@ class OptionMaker:
             for _ in range(r.choice((1, 1, 2))):
                 part = self._part(owner)
                 length = sum(len(one.written) for one in part)
-                if part and length <= room and not any(set(part) & set(p) for p in parts):
+                if length <= room and not any(set(part) & set(p) for p in parts):
                     room -= length
                     parts.append(part)
         r.shuffle(parts)
@@ -220,9 +229,10 @@ class OptionMaker:
 
     def _passage(self, some: Sequence[Option]) -> str:
         r, owner = self._chance, some[0].owner
-        head = r.choice((f"{owner}: ", f"{owner} OPTIONS ", f"{owner} - options: ", ""))
+        heads = ("{}: ", "{} OPTIONS ", "{} - options: ")
         if not some[0].is_flag:
-            head = r.choice((f"{owner}: ", f"{owner} Parameters: ", f"{owner} - "))
+            heads = ("{}: ", "{} Parameters: ", "{} - ")
+        head = r.choice(heads).format(owner)
         return head + r.choice((" ", " ", " - ", "; ")).join(one.written for one in some)
 
     def _siblings(self, shown: Sequence[Sequence[Option]]) -> list[Option]:
@@ -247,8 +257,7 @@ class OptionMaker:
             yield sheet.row("options", asked, cited(upper(found[1]), n), found[1])
 
     def _name(self, one: Option) -> str:
-        names: list[str] = _NAMES.findall(one.names) if one.is_flag else []
-        return self._chance.choice(names or [one.names])
+        return self._chance.choice(sorted(one.each) or [one.names])
 
     def _what(self, one: Option) -> str:
         sort = "option" if one.is_flag else "parameter"
