@@ -49,6 +49,7 @@ _UNSAID = {  # of a function, unless its documentation has one of the words
     "Which errors does {} raise?": "rais error exception",
 }
 _HELD_OUT = 12  # every so many-th, by hash
+SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)\.(?:\s|$)")
 
 _CASE = re.compile(r"If (?!possible)([^,:]{8,60}), ")
 _ASKED = {  # of a function, and by what a sentence that answers it is known
@@ -82,19 +83,25 @@ class Documented:
     @property
     def held_out(self) -> bool:
         """Whether it is never trained on."""
-        return zlib.crc32(self.name.encode()) % _HELD_OUT == 0
+        return is_held_out(self.name)
+
+
+def is_held_out(name: str) -> bool:
+    """Whether what documentation says of something so called is never trained on."""
+    return zlib.crc32(name.encode()) % _HELD_OUT == 0
 
 
 @functools.cache
 def documented() -> tuple[Documented, ...]:
     """Of every public function and class of the modules above that has a short summary, as this
     version of Python documents it."""
-    found = (_of(f"{name}.{member}", thing) for name in _MODULES for member, thing in _public(name))
+    found = (_of(f"{name}.{member}", thing) for name in _MODULES for member, thing in public(name))
     by_summary = {one.summary: one for one in found if one is not None}  # each is said of one alone
     return tuple(by_summary.values())
 
 
-def _public(name: str) -> list[tuple[str, Any]]:
+def public(name: str) -> list[tuple[str, Any]]:
+    """A module's functions and classes, by name."""
     module: ModuleType = importlib.import_module(name)
     return [
         (member, thing)
@@ -117,7 +124,7 @@ def _of(name: str, thing: Any) -> Documented | None:
 
 def _details(name: str, text: str) -> Iterator[tuple[str, str]]:
     """Of the sentences after the first, those that answer what people ask of any function."""
-    *whole, _ = re.split(r"(?<!e\.g)(?<!i\.e)\.(?:\s|$)", text)  # the last may be cut
+    *whole, _ = SENTENCE_END.split(text)  # the last may be cut
     usable = [s for s in whole[1:] if 20 < len(s) < 160 and s.count("(") == s.count(")")]
     for sentence in usable:
         if case := _CASE.match(sentence):

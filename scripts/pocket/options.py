@@ -8,20 +8,19 @@ SciPy, scikit-learn and PyTorch (BSD). What is not installed is left out.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
+import os
 import random
 import re
 import subprocess
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
+from scripts.pocket.documented import SENTENCE_END, is_held_out, public
 from scripts.pocket.rows import Row, Sheet, cited, upper
 
 _COMMANDS = (
@@ -41,12 +40,12 @@ _FLAGS = re.compile(r" {1,8}(-\S+(?: \S+)*?)(?: {2,}(\S.*))?$")
 _NUMPY = re.compile(r"(\w+)(?:, \w+)* : \S")
 _GOOGLE = re.compile(r" {2,4}(\w+) \((?:[^()]|\([^()]*\))+\): (\S.*)$")
 _NAMES = re.compile(r"--?[A-Za-z][\w-]*")
-_VALUE = r"['\"]?(-?\w+(?:[.-]\w+)*)['\"]?"
+# Not yes or no: those are looked for where an answer begins
+_VALUE = r"['\"]?(?!(?:yes|no)\b)(-?\w+(?:[.-]\w+)*)['\"]?"
 _DEFAULT = re.compile(rf"(?<![Bb]y )\b[Dd]efault(?:s to| is|: ?|=) ?{_VALUE}(?:[)\],;]|\.?$|\. )")
 _IF_TRUE = re.compile(r"If True, ([^.]{12,120})\.(?:\s|$)")
 _REFERENCE = re.compile(r"\[\d+\]")  # to literature: here it would be a citation
 _SHORT, _LONG, _MOST = 300, 900, 2600  # characters of a passage, and of all together
-_HELD_OUT = 12  # every so many-th owner, by hash
 _OTHERWISE = {  # verbs of such texts, and what people say for them
     "show": "print", "print": "show", "display": "show", "remove": "delete", "delete": "remove",
     "ignore": "skip", "skip": "ignore", "create": "make", "set": "choose", "specify": "give",
@@ -83,7 +82,7 @@ class Option:
     @property
     def first(self) -> str:
         """The first sentence, without its full stop."""
-        return re.split(r"(?<!e\.g)(?<!i\.e)\.(?:\s|$)", self.text)[0].strip()
+        return SENTENCE_END.split(self.text)[0].strip()
 
     @property
     def verb(self) -> str:
@@ -92,9 +91,9 @@ class Option:
         return word if word in _OTHERWISE else ""
 
     @property
-    def each(self) -> Counter[str]:
+    def each(self) -> frozenset[str]:
         """Its names one by one."""
-        return Counter(set(_NAMES.findall(self.names) if self.is_flag else [self.names]))
+        return frozenset(_NAMES.findall(self.names) if self.is_flag else [self.names])
 
     @property
     def is_flag(self) -> bool:
@@ -110,23 +109,21 @@ def options() -> tuple[tuple[Option, ...], ...]:
         found = list(pool.map(lambda one: tuple(_of_command(one)), commands))
     for name in _MODULES:
         if find_spec(name.split(".")[0]):
-            module = importlib.import_module(name)
-            found += [tuple(of_docstring(f"{name}.{m}", doc)) for m, doc in _functions(module)]
+            found += [tuple(of_docstring(f"{name}.{m}", doc)) for m, doc in _functions(name)]
     return tuple(some for some in found if len(some) >= 3)
 
 
-def _functions(module: Any) -> list[tuple[str, str]]:
-    return [
-        (name, inspect.getdoc(thing) or "")
-        for name, thing in sorted(vars(module).items())
-        if not name.startswith("_") and callable(thing) and not inspect.isclass(thing)
-    ]
+def _functions(module: str) -> list[tuple[str, str]]:
+    found = [(name, thing) for name, thing in public(module) if not inspect.isclass(thing)]
+    return [(name, inspect.getdoc(thing) or "") for name, thing in found]
 
 
 def _of_command(named: str) -> Iterator[Option]:
     module, _, sub = named.partition(";")
     command = [sys.executable, "-m", module, *([sub] if sub else []), "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Plugins of pytest tell the time in their help, and are under licences of their own
+    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     return of_help(f"{module} {sub}".strip(), done.stdout)
 
 
@@ -170,17 +167,15 @@ def _usable(owner: str, names: str, text: str) -> Iterator[Option]:
         yield Option(owner, names, plain)
 
 
-def _hash(one: Option) -> int:
-    """Of the whole command: its parts have options in common."""
-    return zlib.crc32(one.owner.split(" ")[0].encode())
-
-
 class OptionMaker:
     """Makes conversations about such texts; the same chance makes the same ones."""
 
     def __init__(self, chance: random.Random, held_out: bool) -> None:
         self._chance = chance
-        self._owners = [some for some in options() if (_hash(some[0]) % _HELD_OUT == 0) == held_out]
+        # By the whole command: its parts have options in common
+        self._owners = [
+            some for some in options() if is_held_out(some[0].owner.split(" ")[0]) == held_out
+        ]
 
     def options(self) -> list[Row]:
         """What manuals say, and what they leave open."""
