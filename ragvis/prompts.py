@@ -7,6 +7,7 @@ GROUNDED_SYSTEM = (
     "If the sources do not contain the answer, reply exactly: Not found in the sources."
 )
 NOT_FOUND = "Not found in the sources."
+SHOWS = "[{}] shows"  # how an answer begins where a picture was asked for and found
 NOT_SEEN = "I cannot see that in the picture."  # the same, where there is a picture and no index
 # Before the first message of a chat about a picture; after VizWiz's "When the provided information
 # is insufficient, respond with 'Unanswerable'", which LLaVA-1.5 was trained with.

@@ -25,8 +25,9 @@ from PIL import Image, ImageEnhance
 from ragvis import Retriever
 from ragvis.evaluation import Question, read_questions
 from ragvis.evaluation.measures import is_match
+from ragvis.retriever import Manner, Query
 from ragvis.retriever.retriever import to_hit
-from ragvis.retriever.scoring import Manner, Query, Search
+from ragvis.retriever.scoring import Search
 from ragvis.store.words import content_words
 from ragvis.types import MODALITIES, Hit
 

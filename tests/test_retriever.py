@@ -16,8 +16,8 @@ from test_composer import make_hit
 from ragvis.errors import UsageError
 from ragvis.index import Index
 from ragvis.index.calibration import Calibration, Floor, centred, unit
-from ragvis.retriever import Retriever, merge
-from ragvis.retriever.scoring import RELEVANCE, Manner, Scored, diverse
+from ragvis.retriever import Manner, Retriever, merge
+from ragvis.retriever.scoring import RELEVANCE, Scored, diverse
 from ragvis.store.words import Shared
 
 SCORES = st.lists(st.floats(0, 1), max_size=15)
@@ -48,7 +48,7 @@ def test_scores_rise_with_the_cosine_and_lie_between_0_and_1(
     for relevance in RELEVANCE.values():
         of = [
             relevance.probability(
-                floor.above(c), Shared(words, 3 * words), Manner(asked, not asked)
+                floor.above(c), Shared(words, 3 * words), Manner(asked, not asked, asked)
             )
             for c in (low, high)
         ]

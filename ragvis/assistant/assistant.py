@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ragvis._arguments import require_many, require_part, require_text
 from ragvis.assistant.history import History, Said
 from ragvis.assistant.prepared import AskOptions, Pictures, Prepared
-from ragvis.composer import CitationFilter, find_citations, mark_cited
+from ragvis.composer import CitationFilter, find_citations, joined, mark_cited
 from ragvis.errors import ModelError, RagvisError, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling, Usage, Written
@@ -303,7 +303,7 @@ class AnswerStream:
             coming = iter([self._written.text])
         else:
             coming = generator.stream(*self.prepared.shown_to_model, self.options.sampling)
-        for piece in coming:
+        for piece in joined(composed.opening, coming):
             if ready := checked.feed(piece):
                 yield ready
         yield checked.finish()

@@ -13,11 +13,12 @@ from ragvis._arguments import as_list, require_text
 from ragvis.assistant.history import History
 from ragvis.assistant.notes import NoteTaker
 from ragvis.assistant.rewriting import rewritten
-from ragvis.composer import Attachment, Composed, Room, compose
+from ragvis.composer import Attachment, Composed, PromptSpec, Room, compose, opened
 from ragvis.errors import BadFile, UsageError
 from ragvis.generator.sampling import Sampling
 from ragvis.index import picture_of
 from ragvis.media import source as media
+from ragvis.prompts import SHOWS
 from ragvis.retriever import Manner, Query, Ranked, Retriever, check_k
 from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit
 
@@ -98,8 +99,11 @@ class Prepared:
         self.asked = question if spec.earlier_turns else self.query
         shown = self.attachments if spec.earlier_turns else [*again, *self.attachments]
         least = LEAST_BESIDE_A_PHOTO if photos else LEAST_PICTURE
-        hits = _placeable(ranked, least, not photos and Manner.of(question).pictures)
+        manner = Manner.of(question)
+        hits = _placeable(ranked, least, not photos and manner.pictures)
         self.composed = self._compose(hits, shown, history)
+        if not photos:
+            self.composed = _begun(self.composed, manner, spec)
         goes_on = bool(self.composed.kept) and history.is_followed_by(question)
         # Without evidence there is nothing to answer from, and the model is not asked
         placed = bool(self.composed.turn.sources)
@@ -243,6 +247,20 @@ def _placeable(ranked: Ranked, least_picture: float, wants_pictures: bool) -> li
         images = [h for h in images if _odds(h.score) >= least]
     least_passage = LEAST_BESIDE_A_PICTURE if images and wants_pictures else 0.0
     return [*images, *(h for h in ranked.passages if h.score >= least_passage)]
+
+
+def _begun(composed: Composed, manner: Manner, spec: PromptSpec) -> Composed:
+    """With an answer that begins with the picture, where one is all that was asked for, or where a
+    thing was named that it fits best: it was placed because it more likely than not is the right
+    one, so that a model which does not know it again need not say that there is none."""
+    placed = composed.turn.sources
+    pictures = [s for s in placed if s.hit.modality == "image"]
+    if not manner.names or not pictures:
+        return composed
+    best = max(s.hit.score for s in placed)
+    if not manner.pictures and pictures[0].hit.score < best:
+        return composed
+    return opened(composed, spec, SHOWS.format(pictures[0].n))
 
 
 def _odds(score: float) -> float:

@@ -13,6 +13,7 @@ from ragvis.composer.compose import (
     mark_cited,
 )
 from ragvis.composer.neutral import neutral
+from ragvis.composer.opening import joined, opened
 from ragvis.composer.sentences import sentences
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "beside",
     "compose",
     "find_citations",
+    "joined",
     "mark_cited",
     "neutral",
+    "opened",
     "sentences",
 ]

@@ -29,6 +29,7 @@ class PromptSpec:
     earlier_turns: bool = True  # whether a conversation's earlier turns enter its prompts
     refuses_bare: bool = True  # whether it says what a picture does not show when only chatting
     exact: bool = True  # whether counts are the model's own, and not estimates
+    goes_on: bool = True  # whether it can be given the first words of its answer
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -83,6 +84,7 @@ class Composed:
     turn: Turn  # this one; its answer is not there yet
     kept: tuple[Turn, ...]  # earlier turns that are in the prompt
     ledger: Ledger
+    opening: str = ""  # of the answer; the prompt ends with it
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -156,6 +156,7 @@ class RemoteGenerator(Counting):
             lambda sizes: sum(map(_tokens, sizes)),
             _MARKERS,
             exact=False,
+            goes_on=False,
         )
 
     def stream(self, prompt: str, pictures: Sequence[Picture], sampling: Sampling) -> Iterator[str]:

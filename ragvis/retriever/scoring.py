@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ragvis.index import QueryKind
-from ragvis.store.words import Shared, content_words
+from ragvis.retriever.manner import Manner
+from ragvis.store.words import Shared
 from ragvis.types import Hit, Modality
 
 if TYPE_CHECKING:
@@ -60,32 +60,6 @@ class Scored:
     score: float
     scores: dict[str, float]
     vector: Vectors
-
-
-_PICTURES = re.compile(
-    r"\b(pictures?|photos?|photographs?|images?|pics?|drawings?|charts?|diagrams?|figures?|"
-    r"screenshots?|portraits?|plots?|graphs?|logos?|maps?|scans?|looks? like|show me)\b",
-    re.IGNORECASE,
-)
-
-
-class Manner(NamedTuple):
-    """How a query is put. In English only; elsewhere both are mostly False.
-
-    Attributes:
-        pictures: it names pictures as what it wants.
-        keywords: it has no word that only says how something is asked.
-    """
-
-    pictures: bool
-    keywords: bool
-
-    @classmethod
-    def of(cls, text: str | None) -> Manner:
-        """Judged by its words."""
-        words = re.findall(r"\w+", (text or "").lower())
-        keywords = bool(words) and len(content_words(text or "")) == len(set(words))
-        return cls(bool(_PICTURES.search(text or "")), keywords)
 
 
 @dataclass(frozen=True, slots=True)
