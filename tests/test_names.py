@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -101,6 +103,32 @@ def test_a_picture_without_a_caption_says_what_it_looks_like(
     assert found["IMG_2.png"].to_dict()["looks_like"] == "whale"
     again = named.query("What is this?", [Image.new("RGB", (80, 80), "blue")])
     assert again.known is not None and again.name == "whale"  # IMG_2 says nothing
+
+
+@pytest.mark.parametrize(
+    ("before", "alt", "colour", "name", "searched"),
+    [
+        ("", "", "green", "", "Yearbook"),
+        ("", "", "blue", "whale", "Yearbook whale"),  # by the encoder: see ``named``
+        ("<h2>Nuka</h2>", "", "green", "Nuka", "Yearbook Nuka"),
+        ("<h2>Nuka</h2>", "Nuka asleep", "green", "Nuka asleep", "Yearbook Nuka Nuka asleep"),
+    ],
+)
+def test_a_documents_title_is_no_name_for_a_picture_in_it(
+    tmp_path: Path, named: Retriever, before: str, alt: str, colour: str, name: str, searched: str
+) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (100, 100), colour).save(file, "PNG")
+    data = base64.b64encode(file.getvalue()).decode()
+    picture = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
+    page = f"<title>Yearbook</title><p>Words.</p>{before}{picture}"
+    (tmp_path / "mine" / "IMG_1.png").unlink()
+    (tmp_path / "mine" / "yearbook.html").write_text(page)
+    named.index.add([tmp_path / "mine"])
+    query = named.query("What?", [Image.new("RGB", (90, 90), colour)])
+    assert query.known is not None and query.known.name == "yearbook.html"
+    assert query.name == name
+    assert query.by_name is not None and query.by_name.text == f"{searched} What?"
 
 
 def test_the_label_of_a_picture_says_what_it_looks_like() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ragvis._arguments import as_list, require_many, require_part, require_text
 from ragvis.documents.model import storable
+from ragvis.documents.reader import kind_of
 from ragvis.errors import IndexMismatch, UsageError
 from ragvis.index import Index, QueryKind
 from ragvis.index.filters import parse_filter
@@ -149,10 +150,12 @@ class Retriever:
         with self.index.reading() as view:
             best = self._found(Search(self.index, view, "image"), [photo], 1, 0.0)[0]
         known = best[0] if best and _is_known(best[0]) else None
-        told = [_name_of(known), known.text or ""] if known else []
-        if not any(told):
-            told = self._called(query.vectors["image"])
-        name = next(filter(None, reversed(told)), "")
+        told = [_title_of(known), known.section, known.text or ""] if known else []
+        own = told if known and kind_of(known.path) == "picture" else told[1:]
+        if not any(own):  # a document's title is no picture's name
+            own = self._called(query.vectors["image"])
+            told += own
+        name = next(filter(None, reversed(own)), "")
         # The question comes last: a text that is too long for the encoder keeps its end.
         said = dict.fromkeys(filter(None, (*told, query.text)))
         if not [part for part in said if part != query.text]:
@@ -297,7 +300,7 @@ def _looked_at(found: Sequence[Found], names: Names | None) -> list[Hit]:
     return [hit if hit.text else replace(hit, looks_like=next(called)) for hit, _ in found]
 
 
-def _name_of(hit: Hit) -> str:
+def _title_of(hit: Hit) -> str:
     return "" if _NUMBERED.fullmatch(hit.title) else hit.title
 
 
