@@ -53,7 +53,7 @@ def windows(checkpoint: Checkpoint, positions: int) -> torch.Tensor:
     text = "\n\n".join(f.read_text("utf-8") for f in files)
     ids = checkpoint.processor.tokenizer(text, verbose=False).input_ids
     whole = torch.tensor(ids[: len(ids) // WINDOW * WINDOW]).view(-1, WINDOW)
-    n = min(positions // WINDOW, len(whole))
+    n = max(1, min(positions // WINDOW, len(whole)))
     return whole[torch.linspace(0, len(whole) - 1, n).long()]  # licences are known by heart
 
 

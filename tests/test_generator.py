@@ -193,7 +193,9 @@ def test_pictures_are_padded_as_in_training(
 def test_sampling_options_and_seeds(load: Callable[..., Any]) -> None:
     model = load("llava_1_5")
     drawn = Sampling.of({"temperature": "1.5", "seed": "7", "max_new_tokens": "12"})
+    before = torch.get_rng_state()
     first, again = ("".join(model.stream("Hi", [], drawn)) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)  # others draw from it too
     other = "".join(model.stream("Hi", [], drawn.with_options({"seed": "8"})))
     assert first == again != other
     one, two = (Sampling(max_new_tokens=8, num_beams=n) for n in (1, 4))

@@ -40,7 +40,7 @@ from ragvis.generator.reuse import (
 )
 from ragvis.generator.sampling import Counting, Sampling, Usage, Written
 from ragvis.generator.sharing import share
-from ragvis.generator.streams import StopText, StopWhen, failing
+from ragvis.generator.streams import StopText, StopWhen, failing, seeded
 from ragvis.models import hub
 from ragvis.types import ModelInfo, Tell, silent
 
@@ -292,20 +292,19 @@ class LlavaGenerator(Counting):
         more: dict[str, Any],
     ) -> torch.Tensor:
         """transformers' ``generate``: prompts (b, n) in, prompts and answers (b, n + m) out."""
-        if sampling.seed is not None:
-            torch.manual_seed(sampling.seed)
         if self._stop_texts:
             more |= {"stop_strings": self._stop_texts, "tokenizer": self._tokenizer}
-        out: torch.Tensor = self._model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            **as_outputs(pictures, ids.device),
-            **sampling.to_generate(),
-            **more,
-            suppress_tokens=[self._image_token],
-            eos_token_id=sorted(self._ends()) or None,
-            pad_token_id=self._padding(),
-        )
+        with seeded(sampling.seed, ids.device):
+            out: torch.Tensor = self._model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                **as_outputs(pictures, ids.device),
+                **sampling.to_generate(),
+                **more,
+                suppress_tokens=[self._image_token],
+                eos_token_id=sorted(self._ends()) or None,
+                pad_token_id=self._padding(),
+            )
         return out
 
     def _padding(self) -> int:

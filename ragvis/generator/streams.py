@@ -27,6 +27,17 @@ def failing() -> Iterator[None]:
         raise ModelError(f"the model failed: {' '.join(str(error).split())[:300]}") from error
 
 
+@contextmanager
+def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
+    """PyTorch's own generators, which all of the process share, at a seed; and as they were."""
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
 class StopWhen(StoppingCriteria):  # type: ignore[misc]
     """Ends generation when the reader has gone."""
 
