@@ -11,7 +11,7 @@ from ragvis.cli.output import notice, shown
 
 @click.group("models")
 def group() -> None:
-    """List the models ragvis knows by name, or fetch one."""
+    """List the models ragvis knows by name, fetch one, or convert a checkpoint."""
 
 
 @group.command("list")
