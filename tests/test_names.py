@@ -110,6 +110,7 @@ def test_a_picture_without_a_caption_says_what_it_looks_like(
     [
         ("", "", "green", "", "Yearbook"),
         ("", "", "blue", "whale", "Yearbook whale"),  # by the encoder: see ``named``
+        ("<h1>Yearbook</h1>", "", "blue", "whale", "Yearbook whale"),
         ("<h2>Nuka</h2>", "", "green", "Nuka", "Yearbook Nuka"),
         ("<h2>Nuka</h2>", "Nuka asleep", "green", "Nuka asleep", "Yearbook Nuka Nuka asleep"),
     ],

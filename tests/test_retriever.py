@@ -45,11 +45,10 @@ def test_scores_rise_with_the_cosine_and_lie_between_0_and_1(
 ) -> None:
     floor = Floor(0.2, spread)
     low, high = sorted((a, b))
+    manner = Manner(asked, not asked, asked, asked, asked)
     for relevance in RELEVANCE.values():
         of = [
-            relevance.probability(
-                floor.above(c), Shared(words, 3 * words), Manner(asked, not asked, asked)
-            )
+            relevance.probability(floor.above(c), Shared(words, 3 * words), manner)
             for c in (low, high)
         ]
         assert 0 <= of[0] <= of[1] <= 1

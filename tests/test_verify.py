@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ragvis
-from ragvis.assistant.verify import Verifier
+from ragvis.assistant.verify import Verifier, _without_citations
 from ragvis.composer import sentences
 from ragvis.types import Hit, Source
 
@@ -48,6 +48,18 @@ def test_sentences_lie_in_order_and_leave_no_word_out(text: str) -> None:
     flat = [edge for span in spans for edge in span]
     assert flat == sorted(flat) and all(a < b for a, b in spans)
     assert "".join(text[a:b] for a, b in spans).count("a") == text.count("a")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "claim"),
+    [
+        ("It weighs 38 kg [1].", "It weighs 38 kg."),
+        ("[1] shows a cat [2].", "It shows a cat."),
+        ("[1] Cats purr.", "Cats purr."),
+    ],
+)
+def test_a_claim_has_no_numbers_and_a_subject(sentence: str, claim: str) -> None:
+    assert _without_citations(sentence) == claim
 
 
 def test_what_the_source_says_scores_above_what_it_does_not(pocket_generator: Any) -> None:

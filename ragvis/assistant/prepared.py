@@ -37,6 +37,7 @@ LEAST_PICTURE = 0.5
 LEAST_BESIDE_THE_BEST = 0.1  # odds of a further picture, as a share of the best one's
 LEAST_BESIDE_A_PICTURE = 0.5  # of a passage, where the question asks for a picture
 LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
+ALL_WORDS = 0.999  # of the query's wording, but for rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,8 @@ class Prepared:
         manner = Manner.of(question)
         hits = _placeable(ranked, least, not photos and manner.pictures)
         self.composed = self._compose(hits, shown, history)
-        if not photos:
-            self.composed = _begun(self.composed, manner, spec)
+        if not photos and not history.is_followed_by(question):
+            self.composed = _begun(self.composed, hits, manner, spec)
         goes_on = bool(self.composed.kept) and history.is_followed_by(question)
         # Without evidence there is nothing to answer from, and the model is not asked
         placed = bool(self.composed.turn.sources)
@@ -249,18 +250,19 @@ def _placeable(ranked: Ranked, least_picture: float, wants_pictures: bool) -> li
     return [*images, *(h for h in ranked.passages if h.score >= least_passage)]
 
 
-def _begun(composed: Composed, manner: Manner, spec: PromptSpec) -> Composed:
-    """With an answer that begins with the picture, where one is all that was asked for, or where a
-    thing was named that it fits best: it was placed because it more likely than not is the right
-    one, so that a model which does not know it again need not say that there is none."""
-    placed = composed.turn.sources
-    pictures = [s for s in placed if s.hit.modality == "image"]
-    if not manner.names or not pictures:
+def _begun(composed: Composed, hits: Sequence[Hit], manner: Manner, spec: PromptSpec) -> Composed:
+    """With an answer that begins with the picture that was asked for, or named in all its words: it
+    was placed because it more likely than not is the right one, so that a model which does not know
+    it again need not say that there is none."""
+    picture = next((h for h in hits if h.modality == "image"), None)
+    if picture is None:
         return composed
-    best = max(s.hit.score for s in placed)
-    if not manner.pictures and pictures[0].hit.score < best:
+    is_best = picture.score == max(hit.score for hit in hits)
+    is_named = manner.names and picture.scores.get("words", 0.0) >= ALL_WORDS
+    number = next((s.n for s in composed.sources if s.hit.id == picture.id), None)
+    if number is None or not (manner.only or (is_best and (manner.shows or is_named))):
         return composed
-    return opened(composed, spec, SHOWS.format(pictures[0].n))
+    return opened(composed, spec, SHOWS.format(number))
 
 
 def _odds(score: float) -> float:

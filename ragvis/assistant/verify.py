@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,8 @@ def _cited(sentence: str, sources: Sequence[Source]) -> list[Source]:
 
 
 def _without_citations(sentence: str) -> str:
+    if opening := re.match(r"\[\d+\](?= [a-z])", sentence):  # its subject: "[1] shows a cat."
+        sentence = "It" + sentence[opening.end() :]
     for citation in reversed(find_citations(sentence)):
         sentence = sentence[: citation.start].rstrip() + sentence[citation.end :]
     return sentence.strip()

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ragvis.composer.compose import Composed, PromptSpec
+from ragvis.prompts import NOT_FOUND
+
+_TIGHT = ".,;:!?')]"  # stand at the word before them
 
 
 def opened(composed: Composed, spec: PromptSpec, opening: str) -> Composed:
@@ -22,9 +25,15 @@ def opened(composed: Composed, spec: PromptSpec, opening: str) -> Composed:
 
 
 def joined(opening: str, pieces: Iterable[str]) -> Iterator[str]:
-    """The answer from its first word on: the opening comes with what the model goes on with."""
-    for piece in pieces:
-        if opening and piece:  # some tokenizers leave out the space before a first word
-            piece = opening + (" " if piece[0].isalnum() else "") + piece
-            opening = ""
-        yield piece
+    """The answer from its first word on: the opening comes with what the model goes on with, and
+    not at all where that is a refusal, or nothing."""
+    coming, held = iter(pieces), ""
+    while opening and NOT_FOUND.startswith(held.strip()):
+        piece = next(coming, None)
+        if piece is None:
+            yield held
+            return
+        held += piece
+    if opening:  # some tokenizers leave out the space before a first word
+        yield opening + ("" if held[0] in _TIGHT or held[0].isspace() else " ") + held
+    yield from coming

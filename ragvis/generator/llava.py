@@ -294,7 +294,7 @@ class LlavaGenerator(Counting):
         """transformers' ``generate``: prompts (b, n) in, prompts and answers (b, n + m) out."""
         if self._stop_texts:
             more |= {"stop_strings": self._stop_texts, "tokenizer": self._tokenizer}
-        with seeded(sampling.seed, ids.device):
+        with seeded(sampling.seed):
             out: torch.Tensor = self._model.generate(
                 input_ids=ids,
                 attention_mask=mask,

@@ -27,13 +27,16 @@ def failing() -> Iterator[None]:
         raise ModelError(f"the model failed: {' '.join(str(error).split())[:300]}") from error
 
 
+_SEEDING = threading.Lock()
+
+
 @contextmanager
-def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
+def seeded(seed: int | None) -> Iterator[None]:
     """PyTorch's own generators, which all of the process share, at a seed; and as they were."""
     if seed is None:
         yield
         return
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with _SEEDING, torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
 

@@ -7,26 +7,31 @@ from typing import NamedTuple
 
 from ragvis.store.words import content_words
 
-_KINDS = (
-    r"(?:pictures?|photos?|photographs?|images?|pics?|drawings?|charts?|diagrams?|figures?|"
-    r"screenshots?|portraits?|plots?|graphs?|logos?|maps?|scans?)"
-)
-_PICTURES = re.compile(rf"\b(?:{_KINDS}|looks? like|show me)\b", re.IGNORECASE)
-# What may stand before the thing that is wanted: "Which picture shows …", "Please show me …"
-_OPENING = re.compile(
-    r"\W*(?:please\s+)?(?:"
-    rf"(?:in|on)?\s*(?:which|what)\s+(?:of\s+\w+\s+)?{_KINDS}\s+"
-    r"(?:is|are|shows?|has|have|contains?|depicts?)\b"
-    r"|(?:(?:can|could|would)\s+you\s+)?(?:please\s+)?(?:show|find|get|give|display|open)\b"
-    r"(?:\s+(?:me|us)\b)?"
-    r"|(?:is|are)\s+there\b|(?:do|have)\s+(?:you|we|i)\s+(?:have|got)\b"
+_PLAIN = r"(?:picture|photo|photograph|image|pic|drawing|screenshot|portrait)"
+_ALSO_OTHER = r"(?:chart|diagram|figure|plot|graph|logo|map|scan)"  # mean other things, too
+_KIND = rf"(?:{_PLAIN}|{_ALSO_OTHER})"
+_PICTURES = re.compile(rf"\b(?:{_KIND}s?|looks? like|show me)\b", re.IGNORECASE)
+# "a bar chart of", "photos from": what is wanted stands behind it
+_ONE = rf"(?:(?:an?|the|any|some|my|our)\s+(?:[\w'-]+\s+){{0,2}})?{_KIND}s?\b"
+_OF = r"(?:of|with|from|showing|that\s+shows?)\b"
+_REQUEST = re.compile(
+    r"(?:please\s+)?(?:(?:can|could|would)\s+(?:you|i)\s+)?(?:please\s+)?(?:"
+    rf"(?:in\s+|on\s+)?(?:which|what)\s+(?:{_KIND}|of\s+\w+\s+{_KIND}s)\s+(?:shows|depicts|contains|"
+    r"has\s+an?|is\s+(?:an?|the)\b(?!\s+(?:\w+est|most|least|best|worst)\b))\b"
+    rf"|(?:show|see|find|give|get|display|open)\s+(?:(?:me|us)\s+)?{_ONE}(?:\s+{_OF}|\W*$)"
+    rf"|(?:(?:is|are)\s+there|(?:do|have)\s+(?:you|we|i)\s+(?:have|got))\s+{_ONE}\s+{_OF}"
+    rf"|{_ONE}\s+{_OF}"
     r")",
     re.IGNORECASE,
 )
 _ASKING = re.compile(
-    r"\b(?:who|whom|whose|what|when|where|why|how|which|is|are|was|were|do|does|did|can|could|may|"
-    r"must|should|shall|will|would|has|have|had|i|we|you)\b"
-    r"|\A\W*(?:tell|explain|describe|say|list|name|count|compare|summari[sz]e|translate|write)\b",
+    r"\b(?:who|whom|whose|what|when|where|why|how|which)\b|[.;!?？؟]\s*\w"
+    r"|\b(?:and|then)\s+(?:tell|say|describe|explain|count|list|compare|translate)\b",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(
+    r"[?？؟]|\b(?:is|are|was|were|do|does|did|can|could|may|must|should|shall|will|would|has|have|"
+    r"had|i|we|you)\b",
     re.IGNORECASE,
 )
 
@@ -37,24 +42,25 @@ class Manner(NamedTuple):
     Attributes:
         pictures: it names pictures as what it wants.
         keywords: it has no word that only says how something is asked.
-        names: it names a thing that is wanted, and asks nothing about it.
+        shows: it asks to be shown a picture, and nothing else: "a photo of …".
+        only: of its kind there is nothing but pictures: a photo is one, a figure may be a number.
+        names: it may be the name of a thing, and is no sentence.
     """
 
     pictures: bool
     keywords: bool
+    shows: bool
+    only: bool
     names: bool
 
     @classmethod
     def of(cls, text: str | None) -> Manner:
         """Judged by its words."""
-        text = text or ""
+        text = " ".join((text or "").split())
         words = re.findall(r"\w+", text.lower())
         keywords = bool(words) and len(content_words(text)) == len(set(words))
-        return cls(bool(_PICTURES.search(text)), keywords, _only_names(text))
-
-
-def _only_names(text: str) -> bool:
-    opening = _OPENING.match(text)
-    wanted = text[opening.end() :] if opening else text
-    is_question = opening is None and "?" in text
-    return bool(re.search(r"\w", wanted)) and not is_question and not _ASKING.search(wanted)
+        request = _REQUEST.match(text)
+        shows = request is not None and not _ASKING.search(text, request.end())
+        only = shows and not re.search(rf"\b{_ALSO_OTHER}s?\b", text, re.IGNORECASE)
+        names = not (_ASKING.search(text) or _SENTENCE.search(text))
+        return cls(bool(_PICTURES.search(text)), keywords, shows, only, names)

@@ -150,14 +150,11 @@ class Retriever:
         with self.index.reading() as view:
             best = self._found(Search(self.index, view, "image"), [photo], 1, 0.0)[0]
         known = best[0] if best and _is_known(best[0]) else None
-        told = [_title_of(known), known.section, known.text or ""] if known else []
-        own = told if known and kind_of(known.path) == "picture" else told[1:]
-        if not any(own):  # a document's title is no picture's name
-            own = self._called(query.vectors["image"])
-            told += own
-        name = next(filter(None, reversed(own)), "")
+        own = _own_words(known) if known else []
+        name = next(filter(None, reversed(own)), "") or self._called(query.vectors["image"])
         # The question comes last: a text that is too long for the encoder keeps its end.
-        said = dict.fromkeys(filter(None, (*told, query.text)))
+        title = _title_of(known) if known else ""
+        said = dict.fromkeys(filter(None, (title, *own, name, query.text)))
         if not [part for part in said if part != query.text]:
             return replace(query, known=known, name=name)
         text = " ".join(said)
@@ -166,9 +163,9 @@ class Retriever:
         vectors = named.vectors if query.text else {**named.vectors, **query.vectors}
         return replace(query, known=known, name=name, by_name=replace(named, vectors=vectors))
 
-    def _called(self, vector: Vectors) -> list[str]:
+    def _called(self, vector: Vectors) -> str:
         names = self.index.encoder.names
-        return names.of(vector[None]) if names else []
+        return names.of(vector[None])[0] if names else ""
 
     def _text_queries(self, texts: Sequence[str]) -> list[Query]:
         fitting = [self._fitting(require_text(text, "query")) for text in texts]
@@ -298,6 +295,14 @@ def _looked_at(found: Sequence[Found], names: Names | None) -> list[Hit]:
     bare = [scored.vector for hit, scored in found if not hit.text]
     called = iter(names.of(np.stack(bare)) if names and bare else [""] * len(bare))
     return [hit if hit.text else replace(hit, looks_like=next(called)) for hit, _ in found]
+
+
+def _own_words(hit: Hit) -> list[str]:
+    """What is said of a picture itself, the closest last: the title of a document that it is in
+    is not."""
+    heading = "" if hit.section.casefold() == hit.title.casefold() else hit.section
+    title = _title_of(hit) if kind_of(hit.path) == "picture" else ""
+    return [title, heading, hit.text or ""]
 
 
 def _title_of(hit: Hit) -> str:
