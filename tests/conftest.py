@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,18 +37,24 @@ DEMO = ROOT / "indexes" / "demo-collection"
 CACHE = config.cache_dir()  # before the home folder is redirected: pocket is built once
 
 
+@contextmanager
+def own_home(home: Path) -> Iterator[None]:
+    """Nothing reads or writes the real home, settings or current folder; what is wider than a test
+    has to ask for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        for name in [*os.environ]:
+            if name.startswith(("RAGVIS_", "XDG_", "HF_", "TRANSFORMERS_")):
+                patch.delenv(name)
+        patch.setenv("RAGVIS_CACHE", str(CACHE))
+        patch.chdir(home)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the real home, settings or current folder."""
-    home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("RAGVIS_CACHE", str(CACHE))
-    for name in [
-        n for n in os.environ if n.startswith(("RAGVIS_", "XDG_", "HF_", "TRANSFORMERS_"))
-    ]:
-        if name != "RAGVIS_CACHE":
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(home)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with own_home(tmp_path_factory.mktemp("home")):
+        yield
 
 
 class WordEncoder:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEMO, ROOT, run_command_line
+from conftest import DEMO, ROOT, own_home, run_command_line
 from PIL import Image
 
 QUESTIONS = [
@@ -60,7 +60,8 @@ def outcomes(demo_index: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
         arguments = ["ask", question["question"], "-i", str(demo_index), "-m", "pocket", "--json"]
         for name in question.get("images", []):
             arguments += ["-a", str(attach(name, folder))]
-        result = run_command_line(*arguments)
+        with own_home(folder):
+            result = run_command_line(*arguments)
         assert result.exit_code in (0, 3), result.stderr
         found[question["id"]] = judge(question, result.exit_code, json.loads(result.stdout))
     for outcome in found.values():
