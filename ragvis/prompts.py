@@ -100,3 +100,8 @@ def is_refusal(text: str) -> bool:
     return text.strip(" .\n").lower() in {
         said.strip(" .").lower() for said in (NOT_FOUND, NOT_SEEN)
     }
+
+
+def may_refuse(text: str) -> bool:
+    """Whether an answer that begins so may say that the sources hold none."""
+    return NOT_FOUND.lower().startswith(text.strip().lower())

@@ -65,7 +65,7 @@ def examine(retriever: Retriever, query: Query, label: Label, rows: Rows) -> Non
                     c.scores[f"{kind}_above"],
                     c.scores["words"],
                     c.scores["surprise"],
-                    *manner[:2],  # that it only names a thing carries no weight
+                    *manner,
                     hit.id in right,
                 )
                 for c, hit in zip(found, hits, strict=True)

@@ -16,7 +16,7 @@ import ragvis
 from ragvis.assistant.prepared import _begun
 from ragvis.composer import Composed, compose, joined, opened
 from ragvis.prompts import NOT_FOUND, is_refusal
-from ragvis.retriever import Manner
+from ragvis.retriever import Request
 from ragvis.types import Hit
 
 REQUESTS = """
@@ -46,12 +46,12 @@ def each(texts: str) -> list[str]:
 
 @pytest.mark.parametrize("text", each(REQUESTS))
 def test_a_request_for_a_picture(text: str) -> None:
-    assert Manner.of(text).shows
+    assert Request.of(text).shows
 
 
 @pytest.mark.parametrize("text", [*each(OTHERS), "", "?", "please " + " " * 10_000 + "a photo"])
 def test_what_is_no_request_for_a_picture(text: str) -> None:
-    assert not Manner.of(text).shows
+    assert not Request.of(text).shows
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_what_is_no_request_for_a_picture(text: str) -> None:
     ],
 )
 def test_what_else_is_seen_in_a_query(text: str, only: bool, names: bool) -> None:
-    manner = Manner.of(text)
-    assert (manner.only, manner.names) == (only, names)
+    request = Request.of(text)
+    assert (request.only, request.names) == (only, names)
 
 
 def a_prompt(*hits: Hit, template: str = "pocket", limit: int = 4000) -> Composed:
@@ -132,13 +132,13 @@ def test_a_picture_that_is_what_was_asked_for(
 ) -> None:
     picture = replace(make_hit(1, "image", score=0.8), scores={"words": words})
     hits = [picture, make_hit(2, score=passage)]
-    asked = Manner.of(question)
+    asked = Request.of(question)
     assert _begun(a_prompt(*hits), hits, asked, make_spec()).opening == opening
 
 
 def test_the_best_picture_opens_the_answer_or_none() -> None:
     best, other = make_hit(1, "image", score=0.9), make_hit(2, "image", score=0.6)
-    asked = Manner.of("a photo of a cat")
+    asked = Request.of("a photo of a cat")
     without = a_prompt(other)  # the best one could not be opened
     assert not _begun(without, [best, other], asked, make_spec()).opening
     assert not _begun(a_prompt(make_hit(3)), [make_hit(3)], asked, make_spec()).opening

@@ -45,7 +45,7 @@ def test_scores_rise_with_the_cosine_and_lie_between_0_and_1(
 ) -> None:
     floor = Floor(0.2, spread)
     low, high = sorted((a, b))
-    manner = Manner(asked, not asked, asked, asked, asked)
+    manner = Manner(asked, not asked)
     for relevance in RELEVANCE.values():
         of = [
             relevance.probability(floor.above(c), Shared(words, 3 * words), manner)

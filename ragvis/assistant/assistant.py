@@ -298,15 +298,12 @@ class AnswerStream:
         if not self.prepared.has_evidence:
             return
         composed, generator = self.prepared.composed, self.assistant.generator
-        checked = CitationFilter({s.n for s in composed.sources})
         if self._written is not None:
             coming = iter([self._written.text])
         else:
             coming = generator.stream(*self.prepared.shown_to_model, self.options.sampling)
-        for piece in joined(composed.opening, coming):
-            if ready := checked.feed(piece):
-                yield ready
-        yield checked.finish()
+        checked = CitationFilter({s.n for s in composed.sources})
+        yield from checked.of(joined(composed.opening, coming))
 
     def _finish(self, text: str) -> Answer:
         prepared, assistant = self.prepared, self.assistant

@@ -19,7 +19,7 @@ from ragvis.generator.sampling import Sampling
 from ragvis.index import picture_of
 from ragvis.media import source as media
 from ragvis.prompts import SHOWS
-from ragvis.retriever import Manner, Query, Ranked, Retriever, check_k
+from ragvis.retriever import Manner, Query, Ranked, Request, Retriever, check_k
 from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit
 
 if TYPE_CHECKING:
@@ -100,12 +100,12 @@ class Prepared:
         self.asked = question if spec.earlier_turns else self.query
         shown = self.attachments if spec.earlier_turns else [*again, *self.attachments]
         least = LEAST_BESIDE_A_PHOTO if photos else LEAST_PICTURE
-        manner = Manner.of(question)
-        hits = _placeable(ranked, least, not photos and manner.pictures)
+        hits = _placeable(ranked, least, not photos and Manner.of(question).pictures)
         self.composed = self._compose(hits, shown, history)
-        if not photos and not history.is_followed_by(question):
-            self.composed = _begun(self.composed, hits, manner, spec)
-        goes_on = bool(self.composed.kept) and history.is_followed_by(question)
+        leans = history.is_followed_by(question)
+        if not (photos or leans):
+            self.composed = _begun(self.composed, hits, Request.of(question), spec)
+        goes_on = bool(self.composed.kept) and leans
         # Without evidence there is nothing to answer from, and the model is not asked
         placed = bool(self.composed.turn.sources)
         self.has_evidence = placed or (bool(self.composed.sources) and (bool(hits) or goes_on))
@@ -250,7 +250,7 @@ def _placeable(ranked: Ranked, least_picture: float, wants_pictures: bool) -> li
     return [*images, *(h for h in ranked.passages if h.score >= least_passage)]
 
 
-def _begun(composed: Composed, hits: Sequence[Hit], manner: Manner, spec: PromptSpec) -> Composed:
+def _begun(composed: Composed, hits: Sequence[Hit], asked: Request, spec: PromptSpec) -> Composed:
     """With an answer that begins with the picture that was asked for, or named in all its words: it
     was placed because it more likely than not is the right one, so that a model which does not know
     it again need not say that there is none."""
@@ -258,9 +258,9 @@ def _begun(composed: Composed, hits: Sequence[Hit], manner: Manner, spec: Prompt
     if picture is None:
         return composed
     is_best = picture.score == max(hit.score for hit in hits)
-    is_named = manner.names and picture.scores.get("words", 0.0) >= ALL_WORDS
+    is_named = asked.names and picture.scores.get("words", 0.0) >= ALL_WORDS
     number = next((s.n for s in composed.sources if s.hit.id == picture.id), None)
-    if number is None or not (manner.only or (is_best and (manner.shows or is_named))):
+    if number is None or not (asked.only or (is_best and (asked.shows or is_named))):
         return composed
     return opened(composed, spec, SHOWS.format(number))
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from ragvis import encoder as encoders
 from ragvis._arguments import require_text
 from ragvis.assistant.prepared import attached_hit
-from ragvis.composer import Attachment, CitationFilter, Room, compose, neutral
+from ragvis.composer import Attachment, CitationFilter, Room, compose, neutral, settled
 from ragvis.conversation import image_first, render
 from ragvis.errors import ModelError, PromptTooLong, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling
 from ragvis.media.source import load_picture
 from ragvis.models import pocket
-from ragvis.prompts import NOT_FOUND, NOT_SEEN, SAY_WHAT_IS_SEEN, is_refusal
+from ragvis.prompts import NOT_SEEN, SAY_WHAT_IS_SEEN, is_refusal, may_refuse
 from ragvis.types import Hit, Tell, silent
 
 if TYPE_CHECKING:
@@ -261,13 +261,7 @@ def _pocket_encoder() -> Encoder | None:
 
 def _ungrounded(pieces: Iterator[str]) -> Iterator[str]:
     """An answer from sources as one about a picture: without numbers, refusing in other words."""
-    checked, held = CitationFilter(()), ""
-    refusing = True  # so far
-    for piece in pieces:
-        held += checked.feed(piece)
-        refusing = refusing and NOT_FOUND.lower().startswith(held.strip().lower())
-        if not refusing:
-            yield held
-            held = ""
-    held += checked.finish()
-    yield NOT_SEEN if refusing and is_refusal(held) else held
+    coming = settled(CitationFilter(()).of(pieces))
+    first = next(coming)
+    yield NOT_SEEN if may_refuse(first) and is_refusal(first) else first
+    yield from coming

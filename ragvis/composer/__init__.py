@@ -13,7 +13,7 @@ from ragvis.composer.compose import (
     mark_cited,
 )
 from ragvis.composer.neutral import neutral
-from ragvis.composer.opening import joined, opened
+from ragvis.composer.opening import joined, opened, settled
 from ragvis.composer.sentences import sentences
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "neutral",
     "opened",
     "sentences",
+    "settled",
 ]

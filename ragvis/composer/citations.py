@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 
 from ragvis.types import Citation
 
@@ -26,6 +26,13 @@ class CitationFilter:
     def __init__(self, numbers: Collection[int]) -> None:
         self._numbers = numbers
         self._held = ""
+
+    def of(self, pieces: Iterable[str]) -> Iterator[str]:
+        """A whole text's pieces, as they can be shown."""
+        for piece in pieces:
+            if ready := self.feed(piece):
+                yield ready
+        yield self.finish()
 
     def feed(self, piece: str) -> str:
         """What can be shown now."""
@@ -61,8 +68,7 @@ class CitationFilter:
 
 def keep_valid(text: str, numbers: Collection[int]) -> str:
     """``CitationFilter`` for a text that is whole."""
-    checked = CitationFilter(numbers)
-    return checked.feed(text) + checked.finish()
+    return "".join(CitationFilter(numbers).of([text]))
 
 
 def find_citations(text: str) -> tuple[Citation, ...]:

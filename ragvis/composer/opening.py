@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ragvis.composer.compose import Composed, PromptSpec
-from ragvis.prompts import NOT_FOUND
+from ragvis.prompts import may_refuse
 
 _TIGHT = ".,;:!?')]"  # stand at the word before them
 
@@ -14,11 +14,13 @@ _TIGHT = ".,;:!?')]"  # stand at the word before them
 def opened(composed: Composed, spec: PromptSpec, opening: str) -> Composed:
     """A prompt that goes on into the answer; as it was where there is no room for that, or the
     model cannot go on from there."""
+    if not spec.goes_on:
+        return composed
     prompt = composed.prompt + ("" if composed.prompt[-1:].isspace() else " ") + opening
     ledger = composed.ledger
     more = spec.count(prompt) - spec.count(composed.prompt)
     left = ledger.context_limit - ledger.reserved_for_answer - ledger.total
-    if more > left or not spec.goes_on:
+    if more > left:
         return composed
     ledger = replace(ledger, question=ledger.question + more, total=ledger.total + more)
     return replace(composed, prompt=prompt, ledger=ledger, opening=opening)
@@ -27,13 +29,22 @@ def opened(composed: Composed, spec: PromptSpec, opening: str) -> Composed:
 def joined(opening: str, pieces: Iterable[str]) -> Iterator[str]:
     """The answer from its first word on: the opening comes with what the model goes on with, and
     not at all where that is a refusal, or nothing."""
+    coming = settled(pieces) if opening else iter(pieces)
+    if opening and not may_refuse(first := next(coming)):
+        # Some tokenizers leave out the space before a first word
+        yield opening + ("" if first[0] in _TIGHT or first[0].isspace() else " ") + first
+    elif opening:
+        yield first
+    yield from coming
+
+
+def settled(pieces: Iterable[str]) -> Iterator[str]:
+    """The same, those in the beginning together, once they are no refusal so far; there is always
+    one."""
     coming, held = iter(pieces), ""
-    while opening and NOT_FOUND.startswith(held.strip()):
-        piece = next(coming, None)
-        if piece is None:
-            yield held
-            return
+    for piece in coming:
         held += piece
-    if opening:  # some tokenizers leave out the space before a first word
-        yield opening + ("" if held[0] in _TIGHT or held[0].isspace() else " ") + held
+        if not may_refuse(held):
+            break
+    yield held
     yield from coming

@@ -29,6 +29,7 @@ _ASKING = re.compile(
     r"|\b(?:and|then)\s+(?:tell|say|describe|explain|count|list|compare|translate)\b",
     re.IGNORECASE,
 )
+_MAY_BE_OTHER = re.compile(rf"\b{_ALSO_OTHER}s?\b", re.IGNORECASE)
 _SENTENCE = re.compile(
     r"[?？؟]|\b(?:is|are|was|were|do|does|did|can|could|may|must|should|shall|will|would|has|have|"
     r"had|i|we|you)\b",
@@ -42,25 +43,37 @@ class Manner(NamedTuple):
     Attributes:
         pictures: it names pictures as what it wants.
         keywords: it has no word that only says how something is asked.
+    """
+
+    pictures: bool
+    keywords: bool
+
+    @classmethod
+    def of(cls, text: str | None) -> Manner:
+        """Judged by its words."""
+        words = re.findall(r"\w+", (text or "").lower())
+        keywords = bool(words) and len(content_words(text or "")) == len(set(words))
+        return cls(bool(_PICTURES.search(text or "")), keywords)
+
+
+class Request(NamedTuple):
+    """What a question wants that asks nothing.
+
+    Attributes:
         shows: it asks to be shown a picture, and nothing else: "a photo of …".
         only: of its kind there is nothing but pictures: a photo is one, a figure may be a number.
         names: it may be the name of a thing, and is no sentence.
     """
 
-    pictures: bool
-    keywords: bool
     shows: bool
     only: bool
     names: bool
 
     @classmethod
-    def of(cls, text: str | None) -> Manner:
+    def of(cls, text: str) -> Request:
         """Judged by its words."""
-        text = " ".join((text or "").split())
-        words = re.findall(r"\w+", text.lower())
-        keywords = bool(words) and len(content_words(text)) == len(set(words))
+        text = " ".join(text.split())
         request = _REQUEST.match(text)
         shows = request is not None and not _ASKING.search(text, request.end())
-        only = shows and not re.search(rf"\b{_ALSO_OTHER}s?\b", text, re.IGNORECASE)
         names = not (_ASKING.search(text) or _SENTENCE.search(text))
-        return cls(bool(_PICTURES.search(text)), keywords, shows, only, names)
+        return cls(shows, shows and not _MAY_BE_OTHER.search(text), names)

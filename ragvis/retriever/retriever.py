@@ -150,11 +150,12 @@ class Retriever:
         with self.index.reading() as view:
             best = self._found(Search(self.index, view, "image"), [photo], 1, 0.0)[0]
         known = best[0] if best and _is_known(best[0]) else None
-        own = _own_words(known) if known else []
+        told = _told_of(known) if known else []
+        # The title of a document that a picture is in is not its name
+        own = told if known and kind_of(known.path) == "picture" else told[1:]
         name = next(filter(None, reversed(own)), "") or self._called(query.vectors["image"])
         # The question comes last: a text that is too long for the encoder keeps its end.
-        title = _title_of(known) if known else ""
-        said = dict.fromkeys(filter(None, (title, *own, name, query.text)))
+        said = dict.fromkeys(filter(None, (*told, name, query.text)))
         if not [part for part in said if part != query.text]:
             return replace(query, known=known, name=name)
         text = " ".join(said)
@@ -297,16 +298,11 @@ def _looked_at(found: Sequence[Found], names: Names | None) -> list[Hit]:
     return [hit if hit.text else replace(hit, looks_like=next(called)) for hit, _ in found]
 
 
-def _own_words(hit: Hit) -> list[str]:
-    """What is said of a picture itself, the closest last: the title of a document that it is in
-    is not."""
+def _told_of(hit: Hit) -> list[str]:
+    """What the index says of a picture: title, heading and caption, "" where there is none."""
+    title = "" if _NUMBERED.fullmatch(hit.title) else hit.title
     heading = "" if hit.section.casefold() == hit.title.casefold() else hit.section
-    title = _title_of(hit) if kind_of(hit.path) == "picture" else ""
     return [title, heading, hit.text or ""]
-
-
-def _title_of(hit: Hit) -> str:
-    return "" if _NUMBERED.fullmatch(hit.title) else hit.title
 
 
 def to_hit(item: ItemRow, scored: Scored) -> Hit:
