@@ -197,6 +197,14 @@ def _turned(one, two, cosine, sine):
     return one * cosine - two * sine, two * cosine + one * sine
 
 
+@triton.jit
+def _read_turned(place, cosine, sine, DIM: tl.constexpr):
+    """The same of a head that begins at ``place``, where its first half is read: float32."""
+    one = tl.load(place).to(tl.float32)
+    two = tl.load(place + DIM // 2).to(tl.float32)
+    return _turned(one, two, cosine, sine)
+
+
 @triton.jit(do_not_specialize=["first"])
 def rotate(
     qkv,
@@ -218,12 +226,10 @@ def rotate(
     token, head = tl.program_id(0), tl.program_id(1)
     half = tl.arange(0, DIM // 2)
     line = qkv + token.to(tl.int64) * ((HEADS + 2 * GROUPS) * DIM)
-    one = tl.load(line + head * DIM + half).to(tl.float32)
-    two = tl.load(line + head * DIM + DIM // 2 + half).to(tl.float32)
     position = first + token
     cosine = tl.load(cosines + position * (DIM // 2) + half)
     sine = tl.load(sines + position * (DIM // 2) + half)
-    turned, turned_two = _turned(one, two, cosine, sine)
+    turned, turned_two = _read_turned(line + head * DIM + half, cosine, sine, DIM)
     if head < HEADS:
         place = line + head * DIM
     else:
@@ -234,6 +240,19 @@ def rotate(
         tl.store(values + (group.to(tl.int64) * length + position) * DIM + whole, value)
     tl.store(place + half, turned.to(qkv.dtype.element_ty))
     tl.store(place + DIM // 2 + half, turned_two.to(qkv.dtype.element_ty))
+
+
+@triton.jit
+def _looked_at(query, query_two, keys, values, places, there, DIM: tl.constexpr):
+    """Scores (queries, BLOCK) of some cached tokens, -inf where none is, and their values."""
+    half, whole = tl.arange(0, DIM // 2), tl.arange(0, DIM)
+    at = places[:, None] * DIM
+    k = tl.load(keys + at + half[None, :], mask=there[:, None], other=0.0)
+    k_two = tl.load(keys + at + DIM // 2 + half[None, :], mask=there[:, None], other=0.0)
+    v = tl.load(values + at + whole[None, :], mask=there[:, None], other=0.0)
+    scores = tl.dot(query, tl.trans(k))
+    scores = tl.dot(query_two, tl.trans(k_two), scores)
+    return tl.where(there[None, :], scores, -float("inf")), v
 
 
 @triton.jit
@@ -292,18 +311,16 @@ def attend(
         one, two = _turned(one, two, cosine[None, :], sine[None, :])
         query, query_two = one.to(qkv.dtype.element_ty), two.to(qkv.dtype.element_ty)
 
-        new = line + (HEADS + group) * DIM
-        own_one = tl.load(new + half).to(tl.float32)
-        own_two = tl.load(new + DIM // 2 + half).to(tl.float32)
-        own_one, own_two = _turned(own_one, own_two, cosine, sine)
+        new = line + (HEADS + group) * DIM + half
+        own_one, own_two = _read_turned(new, cosine, sine, DIM)
         key, key_two = own_one.to(qkv.dtype.element_ty), own_two.to(qkv.dtype.element_ty)
         value = tl.load(line + (HEADS + GROUPS + group) * DIM + whole)
-        cached = (row * GROUPS + group).to(tl.int64) * length
+        cached = (row * GROUPS + group).to(tl.int64) * length * DIM
         is_first = split == 0
-        there = cached * DIM + position * DIM
-        tl.store(keys + there + half, key, mask=(half >= 0) & is_first)
-        tl.store(keys + there + DIM // 2 + half, key_two, mask=(half >= 0) & is_first)
-        tl.store(values + there + whole, value, mask=(whole >= 0) & is_first)
+        there = cached + position * DIM
+        tl.store(keys + there + half, key, mask=is_first)
+        tl.store(keys + there + DIM // 2 + half, key_two, mask=is_first)
+        tl.store(values + there + whole, value, mask=is_first)
 
         score = query.to(tl.float32) * key.to(tl.float32)[None, :]
         score += query_two.to(tl.float32) * key_two.to(tl.float32)[None, :]
@@ -314,13 +331,9 @@ def attend(
         for start in range(split * CHUNK, tl.minimum(split * CHUNK + CHUNK, position), BLOCK):
             places = start + tl.arange(0, BLOCK)
             before = places < position
-            at = cached * DIM + places[:, None] * DIM
-            k = tl.load(keys + at + half[None, :], mask=before[:, None], other=0.0)
-            k_two = tl.load(keys + at + DIM // 2 + half[None, :], mask=before[:, None], other=0.0)
-            v = tl.load(values + at + whole[None, :], mask=before[:, None], other=0.0)
-            scores = tl.dot(query, tl.trans(k))
-            scores = tl.dot(query_two, tl.trans(k_two), scores)
-            scores = tl.where(before[None, :], scores, -float("inf"))
+            scores, v = _looked_at(
+                query, query_two, keys + cached, values + cached, places, before, DIM
+            )
             top, weight, seen = _with_block(scores, v, top, weight, seen)
         at = (row * HEADS + heads) * splits + split
         tl.store(sums + at[:, None].to(tl.int64) * DIM + whole[None, :], seen, mask=own)
