@@ -126,12 +126,12 @@ class Writer:
         ids, start = inputs["input_ids"], behind(inputs)
         step = self._decoder.new_step(ids.shape[1])
         step.prefill(ids[0, :start], self._pictures.of(inputs))
-        rows = [step.logits[0].float()]
+        rows = [step.logits[0].clone()]
         for token in ids[0, start:]:
             step.next[0] = token
             step.advance()
-            rows.append(step.logits[0].float())
-        return torch.stack(rows).cpu()
+            rows.append(step.logits[0].clone())
+        return torch.stack(rows).float().cpu()
 
 
 def generate(model: Any, inputs: dict[str, torch.Tensor], n: int) -> None:

@@ -5,8 +5,10 @@
 Parts of the documents in tests/evalset/found, 512 tokens each, go through the language model, once
 with whole weights (fp16 on CUDA, else fp32) and once with each engine. Printed: the loss (nats a
 token), the relative error of the logits, how often the likeliest next token is the same one, and
-the relative error of what leaves the layers, their median and the worst. Whole prompts, so it is
-the weights' error, not that of a decode step's kernel. `bench_generate.py` has the speed.
+the relative error of what leaves the layers, their median and the worst. Whole prompts, so that is
+the weights' error; ours once more by decode steps, one token after the other, as an answer is
+written, whose products round and whose head may be in 8 bits too. `bench_generate.py` has the
+speed.
 
 On CUDA everything is in halves, so the first line is not free of error either.
 """
@@ -26,6 +28,7 @@ import torch.nn.functional as F
 from bench_generate import agreement, relative
 
 from ragvis._quiet import quiet
+from ragvis.generator.decode import Decoder
 from ragvis.generator.loading import BITSANDBYTES, INT8, Checkpoint, find, load_model
 from ragvis.types import silent
 
@@ -44,7 +47,7 @@ class Passes:
     """What one engine made of all windows, one after the other, on the CPU."""
 
     logits: torch.Tensor  # (positions, vocabulary) float32
-    layers: torch.Tensor  # (layers, positions, width) float32
+    layers: torch.Tensor | None  # (layers, positions, width) float32
 
 
 def windows(checkpoint: Checkpoint, positions: int) -> torch.Tensor:
@@ -72,6 +75,23 @@ def passes(checkpoint: Checkpoint, quantize: str, engine: str, rows: torch.Tenso
     return Passes(torch.cat(logits), torch.cat(layers, 1))
 
 
+@torch.inference_mode()
+def steps(checkpoint: Checkpoint, rows: torch.Tensor) -> Passes:
+    """Every window token by token, as our engine decodes."""
+    with quiet():
+        model = load_model(checkpoint, "8bit", INT8)
+    step = Decoder(model, checkpoint.config.image_token_id).new_step(WINDOW)
+    logits = []
+    for row in rows.to(model.device):
+        step.prefill(row[:1], [])
+        logits.append(step.logits[0].clone())
+        for token in row[1:]:
+            step.next[0] = token
+            step.advance()
+            logits.append(step.logits[0].clone())
+    return Passes(torch.stack(logits).float().cpu(), None)
+
+
 def loss(found: Passes, rows: torch.Tensor) -> float:
     """Nats a token, of those that have one before them in their window."""
     logits = found.logits.view(*rows.shape, -1)
@@ -80,11 +100,13 @@ def loss(found: Passes, rows: torch.Tensor) -> float:
 
 def print_row(name: str, found: Passes, whole: Passes, rows: torch.Tensor) -> None:
     """One engine's line of the table."""
-    layers = sorted(map(relative, found.layers, whole.layers))
+    off = [] if found.layers is None else sorted(map(relative, found.layers, whole.layers))
+    layers = f"{off[len(off) // 2]:9.4f}{off[-1]:9.4f}" if off else ""
+    said = found.logits[0].isfinite()  # a decode step never says that a picture comes
+    off_by = relative(found.logits[:, said], whole.logits[:, said])
     print(
-        f"{name:24}{loss(found, rows):8.4f}{relative(found.logits, whole.logits):9.4f}"
-        f"{agreement(found.logits, whole.logits):8.3f}"
-        f"{layers[len(layers) // 2]:9.4f}{layers[-1]:9.4f}",
+        f"{name:28}{loss(found, rows):8.4f}{off_by:9.4f}"
+        f"{agreement(found.logits, whole.logits):8.3f}{layers}",
         flush=True,
     )
 
@@ -99,12 +121,14 @@ def main() -> None:
     rows = windows(checkpoint, asked.positions)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     print(f"{asked.model}, {rows.numel()} positions; {device}, {date.today()}\n")
-    print(f"{'engine':24}{'loss':>8}{'logits':>9}{'top-1':>8}{'layers':>9}{'worst':>9}")
+    print(f"{'engine':28}{'loss':>8}{'logits':>9}{'top-1':>8}{'layers':>9}{'worst':>9}")
     whole: Passes | None = None
     for name, quantize, engine in ENGINES:
         found = passes(checkpoint, quantize, engine, rows)
         whole = whole or found
         print_row(name, found, whole, rows)
+        if engine == INT8:
+            print_row(f"{name}, by steps", steps(checkpoint, rows), whole, rows)
 
 
 if __name__ == "__main__":

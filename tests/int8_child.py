@@ -19,6 +19,7 @@ from transformers import AutoModelForImageTextToText
 
 from ragvis.generator import int8, loading
 from ragvis.generator.decode import Decoder
+from ragvis.generator.int8_gpu import COLUMNS, GpuStack
 from ragvis.generator.int8_launch import FEW, Matrix, Norm, times
 from ragvis.generator.int8_stack import Stack, fits
 from ragvis.generator.reuse import Pictured, as_outputs
@@ -83,21 +84,23 @@ def check_one_row() -> None:
 
 def models(kind: Any) -> tuple[Any, Any]:
     """A checkpoint of tiny random weights as int8 rows: in float32 on the CPU, and in float16."""
+    true, ours = (int8_model(kind) for _ in range(2))
+    assert not fits(true, torch.float16, COLUMNS)
+    ours = ours.half().to(DEVICE)
+    assert fits(ours, torch.float16, COLUMNS)
+    return true, ours
+
+
+def int8_model(kind: Any) -> Any:
+    """In float32 on the CPU, with heads as wide as our layers take them; the same every time."""
     checkpoints.WORDS |= {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32}
     with tempfile.TemporaryDirectory() as folder:
-        path = kind(Path(folder) / "model")
-        pair = [AutoModelForImageTextToText.from_pretrained(path).eval() for _ in range(2)]
-    for model in pair:
-        tell_apart(model)
-        if model.config.text_config.model_type == "mistral":  # as LLaVA-1.6's: no window
-            model.model.language_model.config.sliding_window = None
-            model.config.text_config.sliding_window = None
-        int8.quantize(model, loading.KEPT_WHOLE, "cpu")
-    true, ours = pair
-    assert not fits(true)  # which is float32
-    ours = ours.half().to(DEVICE)
-    assert fits(ours)
-    return true, ours
+        model = AutoModelForImageTextToText.from_pretrained(kind(Path(folder) / "model")).eval()
+    tell_apart(model)
+    if model.config.text_config.model_type == "mistral":  # as LLaVA-1.6's: no window
+        model.model.language_model.config.sliding_window = None
+        model.config.text_config.sliding_window = None
+    return int8.quantize(model, loading.KEPT_WHOLE, "cpu")
 
 
 @torch.no_grad()
@@ -123,52 +126,71 @@ def prompt(model: Any, words: int) -> tuple[torch.Tensor, list[Pictured]]:
 
 @torch.inference_mode()
 def check_stack() -> None:
-    """What our layers say after a prompt, after more of it, and after every token."""
+    """Of all families; the one with biases goes the whole way, as the interpreter is slow."""
     for kind in KINDS:
         torch.manual_seed(0)
         true, ours = models(kind)
-        ids, pictures = prompt(ours, 150)
-        stack, image = Stack(ours), ours.config.image_token_id
-        shown = as_outputs(pictures, torch.device("cpu"))
-        right = true(input_ids=ids[None].cpu(), **shown).logits[0]
-        right[:, image] = 0
+        if kind is checkpoints.onevision:
+            check_layers(true, ours, GpuStack(ours))
+        else:
+            check_one_step(true, ours, GpuStack(ours))
 
-        def said(step: StackStep, row: int = 0) -> torch.Tensor:
-            found = step.logits[row].clone()
-            assert found[image] == -torch.inf  # noqa: B023
-            found[image] = 0  # noqa: B023
-            return found
 
-        step = StackStep(stack, 256, image)
-        if kind is not checkpoints.onevision:  # the one with biases goes the whole way
-            assert step.prefill(ids[:30], pictures) == 0
-            step.next.copy_(ids[30:31])
-            step.advance()
-            assert off(said(step), right[30]) < CLOSE
-            continue
-        assert step.prefill(ids[:140], pictures) == 0  # whole matrices, two parts of attention
-        assert off(said(step), right[139]) < CLOSE
-        for place in (140, 141):
-            step.next.copy_(ids[place : place + 1])
-            step.advance()
-            step.begun.ids.append(int(ids[place]))
-            assert off(said(step), right[place]) < CLOSE
-            assert step.asked()() == [int(step.logits[0].argmax())]
-        assert step.prefill(ids[:146], pictures) == 142  # a few rows, behind what is known
-        assert off(said(step), right[145]) < CLOSE
-        longer = StackStep(stack, 384, image)
-        longer.take_over(step)
-        assert longer.prefill(ids[:147], pictures) == 146  # one row
-        assert off(said(longer), right[146]) < CLOSE
+def check_one_step(true: Any, ours: Any, stack: Stack) -> None:
+    """What our layers say after one token."""
+    (ids, pictures), step = prompt(ours, 31), new_step(ours, stack, 256)
+    assert step.prefill(ids[:30], pictures) == 0
+    step.next.copy_(ids[30:31])
+    step.advance()
+    assert off(said(step), right_logits(true, ids, pictures)[30]) < CLOSE
 
+
+def check_layers(true: Any, ours: Any, stack: Stack) -> None:
+    """What our layers say after a prompt, after more of it, and after every token."""
+    ids, pictures = prompt(ours, 150)
+    right = right_logits(true, ids, pictures)
+    step = new_step(ours, stack, 256)
+    assert step.prefill(ids[:140], pictures) == 0  # whole matrices, two parts of attention
+    assert off(said(step), right[139]) < CLOSE
+    for place in (140, 141):
+        step.next.copy_(ids[place : place + 1])
+        step.advance()
+        step.begun.ids.append(int(ids[place]))
+        assert off(said(step), right[place]) < CLOSE
+        assert step.asked()() == [int(step.logits[0].argmax())]
+    assert step.prefill(ids[:146], pictures) == 142  # a few rows, behind what is known
+    assert off(said(step), right[145]) < CLOSE
+    longer = new_step(ours, stack, 384)
+    longer.take_over(step)
+    assert longer.prefill(ids[:147], pictures) == 146  # one row
+    assert off(said(longer), right[146]) < CLOSE
+    if stack.takes_rows:
         stack.warm()
-        rows = StackStep(stack, 256, image, 2)
+        rows = new_step(ours, stack, 256, 2)
         rows.prefill_row(0, ids[:147], pictures)
         rows.prefill_row(1, ids[:20], pictures)  # rows need not be alike
         rows.next.copy_(ids[[147, 20]])
         rows.advance()
         assert off(said(rows, 0), right[147]) < CLOSE
         assert off(said(rows, 1), right[20]) < CLOSE
+
+
+def new_step(model: Any, stack: Stack, length: int, rows: int = 1) -> StackStep:
+    return StackStep(stack, length, model.config.image_token_id, rows)
+
+
+def right_logits(true: Any, ids: torch.Tensor, pictures: list[Pictured]) -> torch.Tensor:
+    """(n, vocabulary) by transformers' layers, nothing for pictures, which are never said."""
+    shown = as_outputs(pictures, torch.device("cpu"))
+    right: torch.Tensor = true(input_ids=ids[None].cpu(), **shown).logits[0]
+    right[:, true.config.image_token_id] = 0
+    return right
+
+
+def said(step: StackStep, row: int = 0) -> torch.Tensor:
+    found = step.logits[row].clone()
+    assert found.isneginf().sum() == 1
+    return found.nan_to_num(neginf=0)
 
 
 @torch.inference_mode()
@@ -178,7 +200,7 @@ def check_decoder() -> None:
     checkpoints.WORDS["num_hidden_layers"] = 1  # the interpreter is slow
     _, ours = models(checkpoints.onevision)
     decoder = Decoder(ours, ours.config.image_token_id)
-    decoder._stack = Stack(ours)
+    decoder._stack = GpuStack(ours)
     prompts = [prompt(ours, n) for n in (20, 24)]
     sampling, drawn = Sampling(max_new_tokens=3), Sampling(max_new_tokens=3, temperature=1, seed=3)
     alone = [list(decoder.tokens(ids[None], p, sampling, set())) for ids, p in prompts]

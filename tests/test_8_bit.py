@@ -14,6 +14,7 @@ from typing import Any
 
 import bitsandbytes
 import checkpoints
+import int8_child
 import pytest
 import torch
 from hypothesis import given
@@ -25,6 +26,9 @@ from transformers import AutoModelForImageTextToText
 
 from ragvis import generator
 from ragvis.generator import int8, int8_launch, loading
+from ragvis.generator.decode import Decoder
+from ragvis.generator.int8_cpu import CpuStack
+from ragvis.generator.sampling import Sampling
 
 if sys.platform == "linux":
     import triton
@@ -64,6 +68,36 @@ def test_a_row_by_int8_weights_on_the_cpu(out: int, blocks: int, seed: int) -> N
     most = (x.abs().double() @ (weight.abs().double() * scale[:, None].double()).T) / 128
     assert y.shape == (1, 1, out) and y.dtype == x.dtype
     assert bool(((y - whole).abs() <= most + 1e-6).all())
+
+
+@pytest.mark.parametrize("kind", int8_child.KINDS)
+def test_our_layers_on_the_cpu(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They say what transformers' do, with the head in 8 bits too."""
+    monkeypatch.setattr(checkpoints, "WORDS", dict(checkpoints.WORDS))
+    model = int8_child.int8_model(kind)
+    stack = CpuStack(model)
+    assert model.lm_head.weight.dtype == torch.float32  # which others may share
+    head = stack.head
+    assert head.scale is not None
+    model.lm_head.weight = torch.nn.Parameter(head.weight * head.scale[:, None])
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        int8_child.check_layers(model, model, stack)
+
+
+def test_our_layers_are_what_answers_on_a_cpu(
+    folder_of: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they fit; heads of 16 numbers, and whole weights, are transformers'."""
+    assert Decoder(eight_bit(folder_of("llava_1_5"), [])._model, 0)._stack is None
+    monkeypatch.setattr(checkpoints, "WORDS", dict(checkpoints.WORDS))
+    model = int8_child.int8_model(checkpoints.llava_1_5)
+    decoder = Decoder(model, model.config.image_token_id)
+    assert isinstance(decoder._stack, CpuStack) and not decoder.several
+    ids, pictures = int8_child.prompt(model, 20)
+    sampling = Sampling(max_new_tokens=4, temperature=1, seed=3)
+    one, two = (list(decoder.tokens(ids[None], pictures, sampling, set())) for _ in range(2))
+    assert one == two and decoder.reused == 19
 
 
 def test_what_is_stored_in_16_bits_is_quantized_from_them(

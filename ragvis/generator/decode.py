@@ -16,8 +16,9 @@ from transformers.generation import (
     TopPLogitsWarper,
 )
 
-from ragvis.generator import int8_stack
+from ragvis.generator import int8, int8_cpu, int8_gpu
 from ragvis.generator.int8_launch import can_compile
+from ragvis.generator.int8_stack import Stack, fits
 from ragvis.generator.reuse import Begun
 from ragvis.generator.steps import ModelStep, StackStep, Step
 from ragvis.types import Tell, silent
@@ -49,8 +50,7 @@ class Decoder:
         self._model = model
         self._image_token = image_token
         self._tell = tell
-        ours = can_compile() and int8_stack.fits(model)
-        self._stack = int8_stack.Stack(model) if ours else None
+        self._stack = _stack_of(model)
         self._kept: list[Step] = []  # none or one
         self._rows: list[StackStep] = []  # none or one
         self._turn = threading.Lock()  # never held while a reader has the word
@@ -109,7 +109,7 @@ class Decoder:
     @property
     def several(self) -> bool:
         """Whether ``many`` is there."""
-        return self._stack is not None
+        return self._stack is not None and self._stack.takes_rows
 
     @property
     def reused(self) -> int:
@@ -196,6 +196,15 @@ class Decoder:
             if not self._stack.has_room(rows, length):
                 return None
             return StackStep(self._stack, length, self._image_token, rows)
+
+
+def _stack_of(model: Any) -> Stack | None:
+    """What runs its layers; None leaves that to transformers."""
+    if model.device.type == "cpu" and fits(model, torch.float32, int8.COLUMNS):
+        return int8_cpu.CpuStack(model)
+    if can_compile() and fits(model, torch.float16, int8_gpu.COLUMNS):
+        return int8_gpu.GpuStack(model)
+    return None
 
 
 def _rounded(tokens: int, unit: int) -> int:

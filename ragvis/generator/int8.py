@@ -10,6 +10,7 @@ replayed as one CUDA graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import cast
 
 import torch
@@ -18,7 +19,7 @@ from torch import nn
 
 from ragvis.generator.int8_launch import Matrix, times
 
-_PACKED = 64  # columns that PyTorch's kernel for CPUs reads at once; of others it reads too many
+COLUMNS = 64  # that PyTorch's kernel for CPUs reads at once; of others it reads too many
 
 
 def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,7 +50,7 @@ class Int8Linear(nn.Module):
         if x.is_cuda:
             rows = x.reshape(-1, self.in_features).contiguous()
             return times(rows, self.matrix).view(*x.shape[:-1], self.out_features)
-        if x.numel() == self.in_features and self.in_features % _PACKED == 0:
+        if x.numel() == self.in_features and self.in_features % COLUMNS == 0:
             y = one_row_on_cpu(x, self.weight, self.scale)
             return y if self.bias is None else y + self.bias
         return F.linear(x, self.weight * self.scale[:, None].to(x.dtype), self.bias)
@@ -81,6 +82,11 @@ def one_row_on_cpu(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -
 
     PyTorch has a vectorized kernel for bfloat16; its others are slower than 32-bit weights.
     """
-    unit = torch.ones(len(weight), dtype=torch.bfloat16)
-    y = torch._weight_int8pack_mm(x.reshape(1, -1).bfloat16(), weight, unit)
-    return (y.float() * scale).to(x.dtype).reshape(*x.shape[:-1], -1)
+    y = torch._weight_int8pack_mm(x.reshape(1, -1).bfloat16(), weight, _ones(len(weight)))
+    return y.float().mul_(scale).to(x.dtype).reshape(*x.shape[:-1], -1)
+
+
+@cache
+def _ones(count: int) -> torch.Tensor:
+    """(count,) bfloat16: a step would make hundreds."""
+    return torch.ones(count, dtype=torch.bfloat16)

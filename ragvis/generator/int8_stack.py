@@ -1,32 +1,32 @@
-"""The layers of a Llama, Mistral or Qwen2 with int8 rows, run by kernels of our own.
+"""The layers of a Llama, Mistral or Qwen2 with int8 rows, in fewer steps than transformers' take.
 
-transformers' layers launch some fifteen kernels each, most of which move a vector that the one
-before has just written. Here a layer of a decode step is six. The weights are the model's own.
+``int8_gpu`` and ``int8_cpu`` say how each step is done. The weights are the model's own.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ragvis._lazy import require
 from ragvis.generator.int8 import Int8Linear
-from ragvis.generator.int8_launch import FEW, Matrix, Norm, next_power, times
+from ragvis.generator.int8_launch import Matrix, Norm
 
 _FAMILIES = ("llama", "mistral", "qwen2")
 _DIMS = (32, 64, 128)  # of a head: halves that tensor cores take, in memory that all GPUs have
 _SHARE = 16  # heads of queries to one of keys: ``attend`` takes so many at once
 _ROPES = ("default", "linear", "llama3", "yarn")  # one table of angles, however long the text
 _BIASED = ("q_proj", "k_proj", "v_proj")  # these may be
-_BLOCK = 64  # tokens that are attended to at once
 
 
-def fits(model: Any) -> bool:
-    """Whether a model is one that the kernels are for, in float16 with int8 rows."""
+def fits(model: Any, dtype: torch.dtype, columns: int) -> bool:
+    """Whether a model is one of those, of this dtype and with int8 rows of so many numbers or a
+    multiple of it."""
     language = model.model.language_model
     config = language.config
     layers = {name: m for name, m in language.named_modules() if name.endswith("_proj")}
@@ -38,9 +38,9 @@ def fits(model: Any) -> bool:
         and config.hidden_act == "silu"
         and config.rope_parameters["rope_type"] in _ROPES
         and not _slides(config)
-        and model.dtype == torch.float16
+        and model.dtype == dtype
         and type(model.lm_head) is nn.Linear
-        and all(type(m) is Int8Linear and m.in_features % 16 == 0 for m in layers.values())
+        and all(type(m) is Int8Linear and m.in_features % columns == 0 for m in layers.values())
         and all(m.bias is None or name.endswith(_BIASED) for name, m in layers.items())
     )
 
@@ -93,7 +93,8 @@ def _joined(parts: list[Int8Linear]) -> Matrix:
 
 
 class Held:
-    """Keys and values of some rows of tokens: a layer each (rows, groups, length, dim) float16.
+    """Keys and values of some rows of tokens: a layer each (rows, groups, length, dim), of the
+    model's dtype.
 
     ``positions`` (rows,) int32 is how many tokens each row holds: what stands behind is noise.
     """
@@ -102,6 +103,7 @@ class Held:
         self.length = length
         self._layers = len(stack.layers)
         self._shape = (rows, stack.groups, length, stack.dim)
+        self._dtype = stack.dtype
         self.keys: list[torch.Tensor] = []  # until ``fill``
         self.values: list[torch.Tensor] = []
         self.positions = torch.zeros(rows, dtype=torch.int32, device=stack.device)
@@ -126,19 +128,21 @@ class Held:
         return [self._layer(old.pop(0) if old else None) for _ in range(self._layers)]
 
     def _layer(self, old: torch.Tensor | None) -> torch.Tensor:
-        own = torch.empty(self._shape, dtype=torch.float16, device=self.positions.device)
+        own = torch.empty(self._shape, dtype=self._dtype, device=self.positions.device)
         if old is not None:
             own[:, :, : old.shape[2]] = old
         return own
 
 
-class Stack:
+class Stack(ABC):
     """Runs the language model of a checkpoint that ``fits``."""
+
+    times: ClassVar[Callable[..., torch.Tensor]]  # as ``int8_launch.times``
+    takes_rows: ClassVar[bool]  # whether several rows of tokens go through it together
 
     def __init__(self, model: Any) -> None:
         language = model.model.language_model
         config = language.config
-        self._kernels = require("ragvis.generator.int8_kernels")
         self._rotary = language.rotary_emb
         self._embed = model.get_input_embeddings()
         self.head = Matrix(model.lm_head.weight, bias=model.lm_head.bias)
@@ -148,8 +152,8 @@ class Stack:
         self.groups = int(config.num_key_value_heads)
         self.dim = _dim(config)
         self.device: torch.device = model.device
+        self.dtype: torch.dtype = model.dtype
         self.layers = [_Layer.of(layer, eps) for layer in language.layers]
-        self._is_warm = False
 
     def has_room(self, rows: int, length: int) -> bool:
         """Whether the GPU can hold so many rows of tokens, and half as much again to work in."""
@@ -167,13 +171,17 @@ class Stack:
         half = self.dim // 2
         return cosines[0, :, :half].contiguous(), sines[0, :, :half].contiguous()
 
+    def no_logits(self, rows: int) -> torch.Tensor:
+        """Room for them: (rows, vocabulary)."""
+        return torch.zeros((rows, len(self.head.weight)), dtype=self.dtype, device=self.device)
+
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
-        """ids (n,) -> (n, width) float16."""
+        """ids (n,) -> (n, width)."""
         return cast(torch.Tensor, self._embed(ids))
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(n, width) -> (n, vocabulary) float16."""
-        return times(hidden, self.head, norm=self._norm)
+        """(n, width) -> (n, vocabulary)."""
+        return self.times(hidden, self.head, norm=self._norm)
 
     def read(self, hidden: torch.Tensor, held: Held, row: int, known: int) -> torch.Tensor:
         """Go through new tokens (n, width) of one row that holds ``known`` already.
@@ -181,21 +189,15 @@ class Stack:
         ``hidden`` is overwritten with what leaves the last layer, and returned.
         """
         for number, layer in enumerate(self.layers):
-            qkv = times(hidden, layer.qkv, norm=layer.first_norm)
+            qkv = self.times(hidden, layer.qkv, norm=layer.first_norm)
             seen = self._attended(qkv, held, number, row, known)
             self._rest(hidden, seen, layer)
         held.positions[row] = known + len(hidden)
         return hidden
 
+    @abstractmethod
     def warm(self) -> None:
         """Have the products compiled that some number of rows will need later."""
-        layer, width = self.layers[0], self.layers[0].qkv.weight.shape[1]
-        if not self._is_warm:
-            for rows in (2, FEW // 2, FEW + 1):
-                hidden = torch.zeros((rows, width), dtype=torch.float16, device=self.device)
-                qkv = times(hidden, layer.qkv, norm=layer.first_norm)
-                self._rest(hidden, qkv[:, : self.heads * self.dim].contiguous(), layer)
-        self._is_warm = True
 
     def step(self, hidden: torch.Tensor, held: Held) -> torch.Tensor:
         """Go through one new token (rows, width) of every row; as ``read``.
@@ -204,25 +206,22 @@ class Stack:
         that it can be captured.
         """
         for number, layer in enumerate(self.layers):
-            qkv = times(hidden, layer.qkv, norm=layer.first_norm)
+            qkv = self.times(hidden, layer.qkv, norm=layer.first_norm)
             self._rest(hidden, self._attended_once(qkv, held, number), layer)
         held.positions.add_(1)
         return hidden
 
     def _rest(self, hidden: torch.Tensor, seen: torch.Tensor, layer: _Layer) -> None:
-        times(seen, layer.out, into=hidden)
-        inner = times(hidden, layer.gate, layer.up, norm=layer.second_norm)
-        times(inner, layer.down, into=hidden)
+        self.times(seen, layer.out, into=hidden)
+        inner = self.times(hidden, layer.gate, layer.up, norm=layer.second_norm)
+        self.times(inner, layer.down, into=hidden)
 
     def _attended(
         self, qkv: torch.Tensor, held: Held, layer: int, row: int, known: int
     ) -> torch.Tensor:
         """Attention of n new tokens of a row: qkv (n, …) -> (n, heads * dim)."""
         n, keys, values = len(qkv), held.keys[layer][row], held.values[layer][row]
-        shape = {"HEADS": self.heads, "GROUPS": self.groups, "DIM": self.dim}
-        self._kernels.rotate[(n, self.heads + self.groups)](
-            qkv, keys, values, *held.angles, known, held.length, **shape, num_warps=1
-        )
+        self._turn(qkv, keys, values, held, known)
         queries = qkv[:, : self.heads * self.dim].reshape(n, self.heads, self.dim)
         seen = F.scaled_dot_product_attention(
             queries.transpose(0, 1)[None],
@@ -233,37 +232,26 @@ class Stack:
         )
         return seen[0].transpose(0, 1).reshape(n, -1)
 
+    @abstractmethod
+    def _turn(
+        self,
+        qkv: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        held: Held,
+        known: int,
+    ) -> None:
+        """Turn the queries of new tokens where they are by their places, and put their turned keys
+        and their values, (groups, length, dim), behind the ``known`` ones."""
+
     def _for_heads(self, part: torch.Tensor) -> torch.Tensor:
         """(groups, n, dim) -> (heads, n, dim): not all kernels of PyTorch share keys."""
         share = self.heads // self.groups
         return part if share == 1 else part.repeat_interleave(share, 0)
 
+    @abstractmethod
     def _attended_once(self, qkv: torch.Tensor, held: Held, layer: int) -> torch.Tensor:
         """Attention of one new token a row: qkv (rows, …) -> (rows, heads * dim)."""
-        rows, splits = len(qkv), held.tops.shape[-1]
-        y = qkv.new_empty((rows, self.heads * self.dim))
-        parts = (held.sums, held.tops, held.weights)
-        self._kernels.attend[(rows * self.groups, splits)](
-            qkv,
-            held.keys[layer],
-            held.values[layer],
-            *held.angles,
-            held.positions,
-            *parts,
-            held.length,
-            splits,
-            self.dim**-0.5,
-            HEADS=self.heads,
-            GROUPS=self.groups,
-            DIM=self.dim,
-            CHUNK=held.chunk,
-            BLOCK=_BLOCK,
-        )
-        shape = {"HEADS": self.heads, "DIM": self.dim, "CHUNK": held.chunk}
-        self._kernels.combine[(rows * self.heads,)](
-            *parts, held.positions, y, splits, **shape, SPLITS=next_power(splits)
-        )
-        return y
 
 
 def _before(known: int, n: int, device: torch.device) -> torch.Tensor:

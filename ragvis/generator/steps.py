@@ -31,20 +31,20 @@ class Step(ABC):
     unless another is put there.
 
     Args:
-        head: what makes logits, (vocabulary, width), of their dtype.
+        logits: the buffer for them.
     """
 
-    def __init__(self, length: int, image_token: int, head: torch.Tensor, rows: int = 1) -> None:
+    def __init__(self, length: int, image_token: int, logits: torch.Tensor) -> None:
         self.length = length
-        self.rows = rows
+        self.rows = rows = len(logits)
         self.begun = Begun()
         self._image_token = image_token
-        self.logits = head.new_zeros((rows, len(head)))
-        self.runs_ahead = head.is_cuda  # it works while its tokens are read
-        self.next = torch.zeros(rows, dtype=torch.long, device=head.device)
+        self.logits = logits
+        self.runs_ahead = logits.is_cuda  # it works while its tokens are read
+        self.next = torch.zeros(rows, dtype=torch.long, device=logits.device)
         self._graph: Any = None
         self._read: Any = None  # the event that ``next`` is in ``_said``
-        if head.is_cuda:
+        if logits.is_cuda:
             self._said = torch.zeros(rows, dtype=torch.long, pin_memory=True)
             self._read = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
@@ -149,7 +149,8 @@ class ModelStep(Step):
     """By transformers' own layers, of whatever family."""
 
     def __init__(self, model: Any, length: int, image_token: int) -> None:
-        super().__init__(length, image_token, model.lm_head.weight)
+        head = model.lm_head.weight
+        super().__init__(length, image_token, head.new_zeros((1, len(head))))
         self._model = model
         self._cache = StaticCache(config=model.config.get_text_config(), max_cache_len=length)
         self._slots = torch.arange(length, device=model.device)  # (length,)
@@ -218,7 +219,7 @@ class StackStep(Step):
     """By kernels of our own, for the families that these know; of several rows, too."""
 
     def __init__(self, stack: Stack, length: int, image_token: int, rows: int = 1) -> None:
-        super().__init__(length, image_token, stack.head.weight, rows)
+        super().__init__(length, image_token, stack.no_logits(rows))
         self._stack = stack
         self._held = Held(stack, rows, length)
 

@@ -1,0 +1,95 @@
+"""The layers of a language model on a CPU, in as few operations as PyTorch has for them.
+
+A decode step of a small model is mostly operations that hardly compute: transformers' layers take
+some seventy each, copy the keys for every head, and attend to the whole cache. Here a layer is
+about thirty, and attends to what it holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from ragvis.generator.int8 import one_row_on_cpu, quantize_rows
+from ragvis.generator.int8_launch import Matrix, Norm
+from ragvis.generator.int8_stack import Held, Stack
+
+
+def times(
+    x: torch.Tensor,
+    matrix: Matrix,
+    second: Matrix | None = None,
+    *,
+    into: torch.Tensor | None = None,
+    norm: Norm | None = None,
+) -> torch.Tensor:
+    """As ``int8_launch.times``, in float32."""
+    if norm is not None:
+        x = _one_normed(x, norm) if len(x) == 1 else _normed(x, norm)
+    y = _product(x, matrix)
+    if second is not None:
+        y = F.silu(y, inplace=True).mul_(_product(x, second))
+    return y if into is None else into.add_(y)
+
+
+def _normed(x: torch.Tensor, norm: Norm) -> torch.Tensor:
+    return F.rms_norm(x, x.shape[-1:], norm.weight, norm.eps)
+
+
+def _one_normed(x: torch.Tensor, norm: Norm) -> torch.Tensor:
+    """The same of one row, in three operations for nine."""
+    square = float(torch.linalg.vector_norm(x)) ** 2
+    return torch.mul(x, norm.weight).mul_((square / x.shape[-1] + norm.eps) ** -0.5)
+
+
+def _product(x: torch.Tensor, matrix: Matrix) -> torch.Tensor:
+    if matrix.scale is None:
+        return F.linear(x, matrix.weight, matrix.bias)
+    if len(x) == 1:
+        y = one_row_on_cpu(x, matrix.weight, matrix.scale)
+        return y if matrix.bias is None else y.add_(matrix.bias)
+    return F.linear(x, matrix.weight * matrix.scale[:, None], matrix.bias)
+
+
+class CpuStack(Stack):
+    """In float32, one row at a time; see ``Stack``."""
+
+    times = staticmethod(times)
+    takes_rows = False
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        # A small model's head is a third of what a step reads
+        self.head = Matrix(*quantize_rows(self.head.weight), self.head.bias)
+
+    def warm(self) -> None:
+        """Nothing is compiled."""
+
+    def _turn(
+        self,
+        qkv: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        held: Held,
+        known: int,
+    ) -> None:
+        n, own = len(qkv), self.heads * self.dim
+        cosines, sines = (part[known : known + n, None] for part in held.angles)  # (n, 1, dim / 2)
+        halves = qkv[:, : own + self.groups * self.dim].view(n, -1, 2, self.dim // 2)
+        first, second = halves.unbind(2)
+        ahead = torch.addcmul(first * cosines, second, sines, value=-1)
+        torch.addcmul(second * cosines, first, sines, out=second)
+        first.copy_(ahead)
+        new = qkv[:, own:].view(n, 2, self.groups, self.dim).permute(1, 2, 0, 3)
+        keys[:, known : known + n], values[:, known : known + n] = new
+
+    def _attended_once(self, qkv: torch.Tensor, held: Held, layer: int) -> torch.Tensor:
+        known = int(held.positions[0])
+        keys, values = held.keys[layer][0], held.values[layer][0]
+        self._turn(qkv, keys, values, held, known)
+        # The heads that share keys look at them as so many queries of one would
+        queries = qkv[0, : self.heads * self.dim].view(1, self.groups, -1, self.dim)
+        keys, values = keys[None, :, : known + 1], values[None, :, : known + 1]
+        return F.scaled_dot_product_attention(queries, keys, values).view(1, -1)
