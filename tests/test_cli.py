@@ -134,6 +134,23 @@ def test_a_group_without_a_command_shows_its_help() -> None:
     assert "Usage: ragvis logs" in result.output and "Commands:" in result.output
 
 
+@pytest.mark.parametrize(
+    ("theirs", "spins"),
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_threads_leave_cores_to_others(
+    theirs: dict[str, str], spins: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the user has said how they wait."""
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "")  # so that whatever is set meanwhile goes again
+        monkeypatch.delenv(name)
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    assert run("--version").exit_code == 0
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+
+
 def test_an_empty_path_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     result = run("index", "", "-i", tmp_path / "new")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)

@@ -79,6 +79,7 @@ def _settings() -> dict[str, dict[str, Any]]:
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run a command; returns its exit code, having said what went wrong."""
+    _share_cores()
     if sys.stdout is None:  # closed by whoever started us
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     try:
@@ -112,6 +113,15 @@ def run(arguments: Sequence[str] | None) -> int:
         name = type(error).__name__
         _say(f"internal error: {name}: {shown(str(error))}. Run with --debug, and report it.")
         return 1
+
+
+def _share_cores() -> None:
+    """PyTorch's threads wait for one another thousands of times an answer. GNU OpenMP has them spin
+    for milliseconds at that, in which whoever is waited for may have no core: two answers written
+    at once then took fourteen times as long each (scripts/bench_shared.py). Torch reads this when
+    it is loaded."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 def _misused(error: click.ClickException) -> str:

@@ -17,52 +17,47 @@ from ragvis.generator.int8_launch import Matrix, Norm
 from ragvis.generator.int8_stack import Held, Stack
 
 
-def times(
-    x: torch.Tensor,
-    matrix: Matrix,
-    second: Matrix | None = None,
-    *,
-    into: torch.Tensor | None = None,
-    norm: Norm | None = None,
-) -> torch.Tensor:
-    """As ``int8_launch.times``, in float32."""
-    if norm is not None:
-        x = _one_normed(x, norm) if len(x) == 1 else _normed(x, norm)
-    y = _product(x, matrix)
-    if second is not None:
-        y = F.silu(y, inplace=True).mul_(_product(x, second))
-    return y if into is None else into.add_(y)
-
-
-def _normed(x: torch.Tensor, norm: Norm) -> torch.Tensor:
-    return F.rms_norm(x, x.shape[-1:], norm.weight, norm.eps)
-
-
-def _one_normed(x: torch.Tensor, norm: Norm) -> torch.Tensor:
-    """The same of one row, in three operations for nine."""
-    square = float(torch.linalg.vector_norm(x)) ** 2
-    return torch.mul(x, norm.weight).mul_((square / x.shape[-1] + norm.eps) ** -0.5)
-
-
-def _product(x: torch.Tensor, matrix: Matrix) -> torch.Tensor:
-    if matrix.scale is None:
-        return F.linear(x, matrix.weight, matrix.bias)
-    if len(x) == 1:
-        y = one_row_on_cpu(x, matrix.weight, matrix.scale)
-        return y if matrix.bias is None else y.add_(matrix.bias)
-    return F.linear(x, matrix.weight * matrix.scale[:, None], matrix.bias)
-
-
 class CpuStack(Stack):
     """In float32, one row at a time; see ``Stack``."""
 
-    times = staticmethod(times)
     takes_rows = False
 
     def __init__(self, model: Any) -> None:
         super().__init__(model)
         # A small model's head is a third of what a step reads
         self.head = Matrix(*quantize_rows(self.head.weight), self.head.bias)
+        self._room = torch.empty(0)  # for one matrix in float32: new memory is slow to touch
+
+    def times(
+        self,
+        x: torch.Tensor,
+        matrix: Matrix,
+        second: Matrix | None = None,
+        *,
+        into: torch.Tensor | None = None,
+        norm: Norm | None = None,
+    ) -> torch.Tensor:
+        """See ``Stack``."""
+        if norm is not None:
+            x = _one_normed(x, norm) if len(x) == 1 else _normed(x, norm)
+        y = self._product(x, matrix)
+        if second is not None:
+            y = F.silu(y, inplace=True).mul_(self._product(x, second))
+        return y if into is None else into.add_(y)
+
+    def _product(self, x: torch.Tensor, matrix: Matrix) -> torch.Tensor:
+        assert matrix.scale is not None
+        if len(x) > 1:
+            return F.linear(x, self._whole(matrix.weight, matrix.scale), matrix.bias)
+        y = one_row_on_cpu(x, matrix.weight, matrix.scale)
+        return y if matrix.bias is None else y.add_(matrix.bias)
+
+    def _whole(self, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """(out, in) float32, until the next one."""
+        if self._room.numel() < weight.numel():
+            self._room = torch.empty(weight.numel())
+        room = self._room[: weight.numel()].view(weight.shape)
+        return room.copy_(weight).mul_(scale[:, None])
 
     def warm(self) -> None:
         """Nothing is compiled."""
@@ -93,3 +88,13 @@ class CpuStack(Stack):
         queries = qkv[0, : self.heads * self.dim].view(1, self.groups, -1, self.dim)
         keys, values = keys[None, :, : known + 1], values[None, :, : known + 1]
         return F.scaled_dot_product_attention(queries, keys, values).view(1, -1)
+
+
+def _normed(x: torch.Tensor, norm: Norm) -> torch.Tensor:
+    return F.rms_norm(x, x.shape[-1:], norm.weight, norm.eps)
+
+
+def _one_normed(x: torch.Tensor, norm: Norm) -> torch.Tensor:
+    """The same of one row, in three operations for nine."""
+    square = float(torch.linalg.vector_norm(x)) ** 2
+    return torch.mul(x, norm.weight).mul_((square / x.shape[-1] + norm.eps) ** -0.5)
