@@ -1,12 +1,12 @@
 #!/usr/bin/env python
 """Seconds an answer takes alone, beside a program that keeps one core busy, and two at a time.
 
-    python scripts/bench_shared.py INDEX [--questions 6]
+    python scripts/bench_shared.py INDEX [--questions 8]
 
-`ragvis ask --batch` answers the questions of tests/demo_questions.jsonl that bring no photo; the
-first one, in which the model loads, is not counted. Once as the command is, and once as it was
-before it told GNU OpenMP how long to spin, which is OpenMP's own 300,000 times. The index is one
-of the demo collection: `ragvis index indexes/demo-collection -i INDEX`.
+`ragvis eval --answers` asks the questions of tests/demo_questions.jsonl that bring no photo. Once
+as the command is, and once as it was before it told GNU OpenMP how long to spin: OpenMP's own
+300,000 times. The index is one of the demo collection: `ragvis index indexes/demo-collection -i
+INDEX`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,17 +29,13 @@ WAITS = {"as it is": {}, "OpenMP's default": {"GOMP_SPINCOUNT": "300000"}}
 
 
 def answered(questions: Path, index: str, wait: dict[str, str]) -> float:
-    """Median seconds of an answer."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "answers.jsonl"
-        command = [*RAGVIS, "ask", "-n", "-i", index, "--batch", questions, "--output", out]
-        done = subprocess.run(
-            list(map(str, command)), env={**os.environ, **wait}, capture_output=True, check=False
-        )
-        if done.returncode not in (0, 3):
-            sys.exit(done.stderr.decode())
-        answers = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
-    return statistics.median(answer["timing_s"]["total"] for answer in answers[1:])
+    """Mean seconds of an answer."""
+    command = [*RAGVIS, "eval", str(questions), "--answers", "--json", "-i", index]
+    done = subprocess.run(command, env={**os.environ, **wait}, capture_output=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr.decode())
+    found: float = json.loads(done.stdout)["measures"]["answers.seconds"]["value"]
+    return found
 
 
 def beside_a_busy_core(work: Callable[[], float]) -> float:
@@ -63,7 +58,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("index")
-    parser.add_argument("--questions", type=int, default=6)
+    parser.add_argument("--questions", type=int, default=8)
     wanted = parser.parse_args()
     lines = (ROOT / "tests" / "demo_questions.jsonl").read_text("utf-8").splitlines()
     asked = [line for line in lines if not json.loads(line).get("images")]
@@ -71,7 +66,7 @@ def main() -> None:
     print(f"{'threads wait':20}{'alone':>8}{'busy core':>12}{'two':>8}")
     with tempfile.TemporaryDirectory() as folder:
         questions = Path(folder) / "questions.jsonl"
-        questions.write_text("\n".join(asked[: wanted.questions + 1]) + "\n", "utf-8")
+        questions.write_text("\n".join(asked[: wanted.questions]) + "\n", "utf-8")
         for name, wait in WAITS.items():
 
             def work(wait: dict[str, str] = wait) -> float:

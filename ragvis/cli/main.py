@@ -117,9 +117,9 @@ def run(arguments: Sequence[str] | None) -> int:
 
 def _share_cores() -> None:
     """PyTorch's threads wait for one another thousands of times an answer. GNU OpenMP has them spin
-    for milliseconds at that, in which whoever is waited for may have no core: two answers written
-    at once then took fourteen times as long each (scripts/bench_shared.py). Torch reads this when
-    it is loaded."""
+    for milliseconds at that, while whoever they wait for may have no core: beside another program
+    an answer took up to twice as long, for a tenth that spinning saves on an idle machine
+    (scripts/bench_shared.py). Torch reads this when it is loaded."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
