@@ -100,8 +100,10 @@ def loss(found: Passes, rows: torch.Tensor) -> float:
 
 def print_row(name: str, found: Passes, whole: Passes, rows: torch.Tensor) -> None:
     """One engine's line of the table."""
-    off = [] if found.layers is None else sorted(map(relative, found.layers, whole.layers))
-    layers = f"{off[len(off) // 2]:9.4f}{off[-1]:9.4f}" if off else ""
+    layers = ""
+    if found.layers is not None and whole.layers is not None:
+        off = sorted(map(relative, found.layers, whole.layers))
+        layers = f"{off[len(off) // 2]:9.4f}{off[-1]:9.4f}"
     said = found.logits[0].isfinite()  # a decode step never says that a picture comes
     off_by = relative(found.logits[:, said], whole.logits[:, said])
     print(

@@ -13,7 +13,7 @@ from ragvis._arguments import as_list, require_text
 from ragvis.assistant.history import History
 from ragvis.assistant.notes import NoteTaker
 from ragvis.assistant.rewriting import rewritten
-from ragvis.composer import Attachment, Composed, PromptSpec, Room, compose, opened
+from ragvis.composer import Attachment, Composed, PromptSpec, Room, compose, named, opened
 from ragvis.errors import BadFile, UsageError
 from ragvis.generator.sampling import Sampling
 from ragvis.index import picture_of
@@ -101,6 +101,8 @@ class Prepared:
         shown = self.attachments if spec.earlier_turns else [*again, *self.attachments]
         least = LEAST_BESIDE_A_PHOTO if photos else LEAST_PICTURE
         hits = _placeable(ranked, least, not photos and Manner.of(question).pictures)
+        if photos and not spec.links:
+            self.asked = named(self.asked, known_as, [hit.text or "" for hit in hits])
         self.composed = self._compose(hits, shown, history)
         leans = history.is_followed_by(question)
         if not (photos or leans):

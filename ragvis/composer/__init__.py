@@ -12,6 +12,7 @@ from ragvis.composer.compose import (
     compose,
     mark_cited,
 )
+from ragvis.composer.naming import named
 from ragvis.composer.neutral import neutral
 from ragvis.composer.opening import joined, opened, settled
 from ragvis.composer.sentences import sentences
@@ -29,6 +30,7 @@ __all__ = [
     "find_citations",
     "joined",
     "mark_cited",
+    "named",
     "neutral",
     "opened",
     "sentences",

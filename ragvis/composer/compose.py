@@ -30,6 +30,7 @@ class PromptSpec:
     refuses_bare: bool = True  # whether it says what a picture does not show when only chatting
     exact: bool = True  # whether counts are the model's own, and not estimates
     goes_on: bool = True  # whether it can be given the first words of its answer
+    links: bool = True  # whether it gets from a photo to what the sources say of the thing in it
 
     @property
     def markers(self) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ class Family:
     earlier_turns: bool = True
     # Pocket learned to say that it does not know where there are numbered sources, and only there.
     refuses_bare: bool = True
+    # Pocket is asked about a photo's thing by its name: it seldom finds that in the photo's label.
+    links: bool = True
 
 
 def family_of(config: Any, name: str, tokens: frozenset[str]) -> Family:
@@ -54,6 +56,7 @@ def family_of(config: Any, name: str, tokens: frozenset[str]) -> Family:
         min(limit, _LONGEST),
         earlier_turns=trained_wide,
         refuses_bare=trained_wide,
+        links=trained_wide,
     )
 
 

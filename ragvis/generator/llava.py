@@ -124,6 +124,7 @@ class LlavaGenerator(Counting):
             tuple(special_tokens(self._tokenizer)),
             self.family.earlier_turns,
             refuses_bare=self.family.refuses_bare,
+            links=self.family.links,
         )
 
     def _count(self, text: str) -> int:
