@@ -101,10 +101,11 @@ class Prepared:
         shown = self.attachments if spec.earlier_turns else [*again, *self.attachments]
         least = LEAST_BESIDE_A_PHOTO if photos else LEAST_PICTURE
         hits = _placeable(ranked, least, not photos and Manner.of(question).pictures)
-        if photos and not spec.links:
-            self.asked = named(self.asked, known_as, [hit.text or "" for hit in hits])
-        self.composed = self._compose(hits, shown, history)
         leans = history.is_followed_by(question)
+        # Not one that leans on others: it is joined with them, and they may mean another photo
+        if photos and not (spec.links or leans):
+            self.asked = named(question, known_as, [hit.text or "" for hit in hits])
+        self.composed = self._compose(hits, shown, history)
         if not (photos or leans):
             self.composed = _begun(self.composed, hits, Request.of(question), spec)
         goes_on = bool(self.composed.kept) and leans

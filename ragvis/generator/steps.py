@@ -216,9 +216,10 @@ class ModelStep(Step):
 
 
 class StackStep(Step):
-    """By kernels of our own, for the families that these know; of several rows, too."""
+    """By layers of our own, for the families that these know; on a GPU of several rows, too."""
 
     def __init__(self, stack: Stack, length: int, image_token: int, rows: int = 1) -> None:
+        assert stack.takes_rows or rows == 1
         super().__init__(length, image_token, stack.no_logits(rows))
         self._stack = stack
         self._held = Held(stack, rows, length)
