@@ -119,8 +119,8 @@ class Writer:
 
     def logits(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """(n, vocabulary) float32 on the CPU: what it would say after every word behind a
-        picture, word by word where the loop is ours."""
-        if self._decoder is None or not self._decoder.several:
+        picture, word by word where the layers are ours."""
+        if self._decoder is None or self._decoder._stack is None:
             whole: torch.Tensor = self._model(**inputs).logits
             return whole[0, behind(inputs) - 1 :].float().cpu()
         ids, start = inputs["input_ids"], behind(inputs)

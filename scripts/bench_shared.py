@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,10 +69,7 @@ def main() -> None:
         questions = Path(folder) / "questions.jsonl"
         questions.write_text("\n".join(asked[: wanted.questions]) + "\n", "utf-8")
         for name, wait in WAITS.items():
-
-            def work(wait: dict[str, str] = wait) -> float:
-                return answered(questions, wanted.index, wait)
-
+            work = partial(answered, questions, wanted.index, wait)
             print(
                 f"{name:20}{work():8.2f}{beside_a_busy_core(work):12.2f}{two_at_a_time(work):8.2f}",
                 flush=True,

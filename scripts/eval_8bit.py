@@ -47,7 +47,7 @@ class Passes:
     """What one engine made of all windows, one after the other, on the CPU."""
 
     logits: torch.Tensor  # (positions, vocabulary) float32
-    layers: torch.Tensor | None  # (layers, positions, width) float32
+    layers: torch.Tensor | None  # (layers, positions, width) float32; None by steps
 
 
 def windows(checkpoint: Checkpoint, positions: int) -> torch.Tensor:

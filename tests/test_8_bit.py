@@ -28,6 +28,7 @@ from ragvis import generator
 from ragvis.generator import int8, int8_launch, loading
 from ragvis.generator.decode import Decoder
 from ragvis.generator.int8_cpu import CpuStack
+from ragvis.generator.int8_stack import Held
 from ragvis.generator.sampling import Sampling
 
 if sys.platform == "linux":
@@ -83,6 +84,17 @@ def test_our_layers_on_the_cpu(kind: Any, monkeypatch: pytest.MonkeyPatch) -> No
     torch.manual_seed(0)
     with torch.inference_mode():
         int8_child.check_layers(model, model, stack)
+        ids = torch.randint(5, 250, (40,))  # of many rows nothing is rounded
+        seen = stack.read(stack.embed(ids), new_cache(stack), 0, 0)
+        language = model.model.language_model
+        right = language(input_ids=ids[None]).last_hidden_state[0]
+        assert torch.allclose(language.norm(seen), right, rtol=1e-3, atol=1e-4)
+
+
+def new_cache(stack: CpuStack) -> Held:
+    cache = Held(stack, 1, 64)
+    cache.fill()
+    return cache
 
 
 def test_our_layers_are_what_answers_on_a_cpu(

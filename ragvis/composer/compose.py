@@ -128,7 +128,7 @@ def compose(
     not placed again, and keeps its number when it is.
 
     Args:
-        question: as asked; it is always placed whole.
+        question: as the model is to be asked; it is always placed whole.
         hits: passages and pictures, best first.
         attachments: pictures that came with the question; placed first, never dropped.
         sizes: pixel size of each picture hit by id.

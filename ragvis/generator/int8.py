@@ -53,7 +53,7 @@ class Int8Linear(nn.Module):
         if x.numel() == self.in_features and self.in_features % COLUMNS == 0:
             y = one_row_on_cpu(x, self.weight, self.scale)
             return y if self.bias is None else y + self.bias
-        # A product of int8 and floating numbers is many times slower than turning them first
+        # PyTorch multiplies int8 by float32 many times more slowly than it turns one into the other
         whole = self.weight.to(x.dtype).mul_(self.scale[:, None])
         return F.linear(x, whole, self.bias)
 
@@ -79,8 +79,8 @@ def quantize(model: nn.Module, keep: Sequence[str], device: torch.device | str) 
 
 
 def one_row_on_cpu(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """x (…, in) of one row -> (…, out), multiplied as bfloat16 and scaled as float32; in is a
-    multiple of 64.
+    """x (…, in) of one row -> (…, out), multiplied as bfloat16, which the sums are rounded to,
+    and scaled as float32; in is a multiple of 64.
 
     PyTorch has a vectorized kernel for bfloat16; its others are slower than 32-bit weights.
     """

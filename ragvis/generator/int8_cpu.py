@@ -1,8 +1,8 @@
 """The layers of a language model on a CPU, in as few operations as PyTorch has for them.
 
 A decode step of a small model is mostly operations that hardly compute: transformers' layers take
-some seventy each, copy the keys for every head, and attend to the whole cache. Here a layer is
-about thirty, and attends to what it holds.
+some seventy-five each, copy the keys for every head, and attend to the whole cache. Here a layer
+is some forty, and attends to what it holds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class CpuStack(Stack):
         super().__init__(model)
         # A small model's head is a third of what a step reads
         self.head = Matrix(*quantize_rows(self.head.weight), self.head.bias)
-        self._room = torch.empty(0)  # for one matrix in float32: new memory is slow to touch
+        self._scratch = torch.empty(0)  # for one matrix in float32: new memory is slow to touch
 
     def times(
         self,
@@ -48,21 +48,21 @@ class CpuStack(Stack):
     def _product(self, x: torch.Tensor, matrix: Matrix) -> torch.Tensor:
         assert matrix.scale is not None
         if len(x) > 1:
-            return F.linear(x, self._whole(matrix.weight, matrix.scale), matrix.bias)
+            return F.linear(x, self._dequantized(matrix.weight, matrix.scale), matrix.bias)
         y = one_row_on_cpu(x, matrix.weight, matrix.scale)
         return y if matrix.bias is None else y.add_(matrix.bias)
 
-    def _whole(self, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    def _dequantized(self, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         """(out, in) float32, until the next one."""
-        if self._room.numel() < weight.numel():
-            self._room = torch.empty(weight.numel())
-        room = self._room[: weight.numel()].view(weight.shape)
-        return room.copy_(weight).mul_(scale[:, None])
+        if self._scratch.numel() < weight.numel():
+            self._scratch = torch.empty(weight.numel())
+        whole = self._scratch[: weight.numel()].view(weight.shape)
+        return whole.copy_(weight).mul_(scale[:, None])
 
     def warm(self) -> None:
         """Nothing is compiled."""
 
-    def _turn(
+    def _rotate(
         self,
         qkv: torch.Tensor,
         keys: torch.Tensor,
@@ -83,7 +83,7 @@ class CpuStack(Stack):
     def _attended_once(self, qkv: torch.Tensor, held: Held, layer: int) -> torch.Tensor:
         known = int(held.positions[0])
         keys, values = held.keys[layer][0], held.values[layer][0]
-        self._turn(qkv, keys, values, held, known)
+        self._rotate(qkv, keys, values, held, known)
         # The heads that share keys look at them as so many queries of one would
         queries = qkv[0, : self.heads * self.dim].view(1, self.groups, -1, self.dim)
         keys, values = keys[None, :, : known + 1], values[None, :, : known + 1]

@@ -50,7 +50,7 @@ class GpuStack(Stack):
                 self._rest(hidden, qkv[:, : self.heads * self.dim].contiguous(), layer)
         self._is_warm = True
 
-    def _turn(
+    def _rotate(
         self,
         qkv: torch.Tensor,
         keys: torch.Tensor,

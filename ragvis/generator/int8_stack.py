@@ -181,7 +181,7 @@ class Stack(ABC):
         half = self.dim // 2
         return cosines[0, :, :half].contiguous(), sines[0, :, :half].contiguous()
 
-    def no_logits(self, rows: int) -> torch.Tensor:
+    def new_logits(self, rows: int) -> torch.Tensor:
         """Room for them: (rows, vocabulary)."""
         return torch.zeros((rows, len(self.head.weight)), dtype=self.dtype, device=self.device)
 
@@ -231,7 +231,7 @@ class Stack(ABC):
     ) -> torch.Tensor:
         """Attention of n new tokens of a row: qkv (n, …) -> (n, heads * dim)."""
         n, keys, values = len(qkv), held.keys[layer][row], held.values[layer][row]
-        self._turn(qkv, keys, values, held, known)
+        self._rotate(qkv, keys, values, held, known)
         queries = qkv[:, : self.heads * self.dim].reshape(n, self.heads, self.dim)
         seen = F.scaled_dot_product_attention(
             queries.transpose(0, 1)[None],
@@ -243,7 +243,7 @@ class Stack(ABC):
         return seen[0].transpose(0, 1).reshape(n, -1)
 
     @abstractmethod
-    def _turn(
+    def _rotate(
         self,
         qkv: torch.Tensor,
         keys: torch.Tensor,

@@ -247,8 +247,9 @@ class LlavaGenerator(Counting):
     ) -> list[Written]:
         """Answer several prompts, each with its pictures, in one go.
 
-        Greedy words are those of ``stream``, but for ties that rounding decides; drawn ones are
-        others, with a seed too, where it is transformers that writes them.
+        Greedy words are those of ``stream``, but for near ties that rounding decides (more of them
+        where only one of the two goes through a head in 8 bits); drawn ones are others, with a seed
+        too, where it is transformers that writes them.
 
         Raises:
             ModelError: as ``stream``.

@@ -220,7 +220,7 @@ class StackStep(Step):
 
     def __init__(self, stack: Stack, length: int, image_token: int, rows: int = 1) -> None:
         assert stack.takes_rows or rows == 1
-        super().__init__(length, image_token, stack.no_logits(rows))
+        super().__init__(length, image_token, stack.new_logits(rows))
         self._stack = stack
         self._held = Held(stack, rows, length)
 
