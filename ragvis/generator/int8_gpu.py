@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from ragvis._lazy import require
-from ragvis.generator.int8_launch import FEW, Matrix, Norm, next_power, times
+from ragvis.generator import int8_launch
+from ragvis.generator.int8_launch import FEW, next_power
 from ragvis.generator.int8_stack import Held, Stack
 
 COLUMNS = 16  # of a matrix: what tensor cores take at once
@@ -21,24 +22,13 @@ _BLOCK = 64  # tokens that are attended to at once
 class GpuStack(Stack):
     """In float16; see ``Stack``."""
 
+    times = staticmethod(int8_launch.times)
     takes_rows = True
 
     def __init__(self, model: Any) -> None:
         super().__init__(model)
         self._kernels = require("ragvis.generator.int8_kernels")
         self._is_warm = False
-
-    def times(
-        self,
-        x: torch.Tensor,
-        matrix: Matrix,
-        second: Matrix | None = None,
-        *,
-        into: torch.Tensor | None = None,
-        norm: Norm | None = None,
-    ) -> torch.Tensor:
-        """See ``Stack``."""
-        return times(x, matrix, second, into=into, norm=norm)
 
     def warm(self) -> None:
         """Have the products compiled that some number of rows will need later."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -136,6 +137,7 @@ class Held:
 class Stack(ABC):
     """Runs the language model of a checkpoint that ``fits``."""
 
+    times: ClassVar[Callable[..., torch.Tensor]]  # a product: see ``int8_launch.times``
     takes_rows: ClassVar[bool]  # whether several rows of tokens go through it together
 
     def __init__(self, model: Any) -> None:
@@ -152,18 +154,6 @@ class Stack(ABC):
         self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
         self.layers = [_Layer.of(layer, eps) for layer in language.layers]
-
-    @abstractmethod
-    def times(
-        self,
-        x: torch.Tensor,
-        matrix: Matrix,
-        second: Matrix | None = None,
-        *,
-        into: torch.Tensor | None = None,
-        norm: Norm | None = None,
-    ) -> torch.Tensor:
-        """A product (n, in) -> (n, out): see ``int8_launch.times``."""
 
     def has_room(self, rows: int, length: int) -> bool:
         """Whether the GPU can hold so many rows of tokens, and half as much again to work in."""
