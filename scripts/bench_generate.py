@@ -42,6 +42,7 @@ from ragvis.generator.decode import Decoder
 from ragvis.generator.loading import BITSANDBYTES, INT8, Checkpoint, load_model
 from ragvis.generator.reuse import PictureFeatures
 from ragvis.generator.sampling import Sampling
+from ragvis.generator.steps import Step
 
 TORCHAO, TORCHAO_IN_OUR_LOOP = "torchao", "torchao in our loop"
 ENGINES = (
@@ -126,12 +127,18 @@ class Writer:
         ids, start = inputs["input_ids"], behind(inputs)
         step = self._decoder.new_step(ids.shape[1])
         step.prefill(ids[0, :start], self._pictures.of(inputs))
-        rows = [step.logits[0].clone()]
-        for token in ids[0, start:]:
-            step.next[0] = token
-            step.advance()
-            rows.append(step.logits[0].clone())
-        return torch.stack(rows).float().cpu()
+        return token_by_token(step, ids[0, start:])
+
+
+def token_by_token(step: Step, tokens: torch.Tensor) -> torch.Tensor:
+    """What a step says after its prompt, and after each of these: (1 + n, vocabulary) float32, on
+    the CPU."""
+    rows = [step.logits[0].clone()]  # its one buffer
+    for token in tokens:
+        step.next[0] = token
+        step.advance()
+        rows.append(step.logits[0].clone())
+    return torch.stack(rows).float().cpu()
 
 
 def generate(model: Any, inputs: dict[str, torch.Tensor], n: int) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from bench_generate import agreement, relative
+from bench_generate import agreement, relative, token_by_token
 
 from ragvis._quiet import quiet
 from ragvis.generator.decode import Decoder
@@ -84,12 +84,8 @@ def steps(checkpoint: Checkpoint, rows: torch.Tensor) -> Passes:
     logits = []
     for row in rows.to(model.device):
         step.prefill(row[:1], [])
-        logits.append(step.logits[0].clone())
-        for token in row[1:]:
-            step.next[0] = token
-            step.advance()
-            logits.append(step.logits[0].clone())
-    return Passes(torch.stack(logits).float().cpu(), None)
+        logits.append(token_by_token(step, row[1:]))
+    return Passes(torch.cat(logits), None)
 
 
 def loss(found: Passes, rows: torch.Tensor) -> float:

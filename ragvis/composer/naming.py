@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 _PHOTO = r"(?:picture|photo|photograph|image|pic)"
 _MEANT = re.compile(
@@ -38,13 +38,13 @@ _ENDS = re.compile(
 )
 _LONGEST = 60  # characters of a name; longer captions tell what happens
 _DATE = re.compile(r"^\d{4}[\W\d_]+")  # at the beginning of a file's name
-_NAME = re.compile(r"(?:(?:an?|the) )?([\w'’-]+(?: [\w'’-]+){0,4}(?:, the [\w'’-]+){0,1})", re.I)
+_NAME = re.compile(r"(?:(?:an?|the) )?([\w'’-]+(?: [\w'’-]+){0,4}(?:, the [\w'’-]+)?)", re.I)
 _NO_NAME = re.compile(
     r"\b(?:an?|and|are|at|by|for|from|in|is|my|on|or|our|to|was|we|with)\b|\s\w+ing\b|\d{4}", re.I
 )
 
 
-def named(question: str, name: str, texts: Iterable[str] = ()) -> str:
+def named(question: str, name: str, texts: Sequence[str] = ()) -> str:
     """The question with a photo's name where it says "this animal" or "the tool in the picture".
 
     As it was where there is no name, or what looks like a sentence; where the name is what is asked
@@ -64,7 +64,7 @@ def named(question: str, name: str, texts: Iterable[str] = ()) -> str:
         return question
     if not (_ENDS.match(after) or _HELPED.search(before)):
         return question
-    return before + _as_written(said, list(texts)) + after
+    return before + _as_written(said, texts) + after
 
 
 def _plain(name: str) -> str:
@@ -84,7 +84,7 @@ def _as_said(noun: str, name: str) -> str:
     return name if noun in _ANYTHING or noun in heads else ""
 
 
-def _as_written(name: str, texts: list[str]) -> str:
+def _as_written(name: str, texts: Sequence[str]) -> str:
     short, _, more = name.partition(", the ")  # "Rufus, the dog"
     for part in (name, short) if more else (name,):
         words = r"\s+".join(map(re.escape, part.split()))

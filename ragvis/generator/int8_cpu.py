@@ -62,14 +62,7 @@ class CpuStack(Stack):
     def warm(self) -> None:
         """Nothing is compiled."""
 
-    def _rotate(
-        self,
-        qkv: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        held: Held,
-        known: int,
-    ) -> None:
+    def _rotate(self, qkv: torch.Tensor, held: Held, layer: int, row: int, known: int) -> None:
         n, own = len(qkv), self.heads * self.dim
         cosines, sines = (part[known : known + n, None] for part in held.angles)  # (n, 1, dim / 2)
         halves = qkv[:, : own + self.groups * self.dim].view(n, -1, 2, self.dim // 2)
@@ -78,15 +71,15 @@ class CpuStack(Stack):
         torch.addcmul(second * cosines, first, sines, out=second)
         first.copy_(ahead)
         new = qkv[:, own:].view(n, 2, self.groups, self.dim).permute(1, 2, 0, 3)
-        keys[:, known : known + n], values[:, known : known + n] = new
+        for cache, part in zip((held.keys, held.values), new, strict=True):
+            cache[layer][row, :, known : known + n] = part
 
     def _attended_once(self, qkv: torch.Tensor, held: Held, layer: int) -> torch.Tensor:
         known = int(held.positions[0])
-        keys, values = held.keys[layer][0], held.values[layer][0]
-        self._rotate(qkv, keys, values, held, known)
+        self._rotate(qkv, held, layer, 0, known)
         # The heads that share keys look at them as so many queries of one would
         queries = qkv[0, : self.heads * self.dim].view(1, self.groups, -1, self.dim)
-        keys, values = keys[None, :, : known + 1], values[None, :, : known + 1]
+        keys, values = (part[layer][:, :, : known + 1] for part in (held.keys, held.values))
         return F.scaled_dot_product_attention(queries, keys, values).view(1, -1)
 
 

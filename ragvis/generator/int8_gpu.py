@@ -40,14 +40,8 @@ class GpuStack(Stack):
                 self._rest(hidden, qkv[:, : self.heads * self.dim].contiguous(), layer)
         self._is_warm = True
 
-    def _rotate(
-        self,
-        qkv: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        held: Held,
-        known: int,
-    ) -> None:
+    def _rotate(self, qkv: torch.Tensor, held: Held, layer: int, row: int, known: int) -> None:
+        keys, values = held.keys[layer][row], held.values[layer][row]
         shape = {"HEADS": self.heads, "GROUPS": self.groups, "DIM": self.dim}
         self._kernels.rotate[(len(qkv), self.heads + self.groups)](
             qkv, keys, values, *held.angles, known, held.length, **shape, num_warps=1

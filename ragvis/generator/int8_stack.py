@@ -220,8 +220,8 @@ class Stack(ABC):
         self, qkv: torch.Tensor, held: Held, layer: int, row: int, known: int
     ) -> torch.Tensor:
         """Attention of n new tokens of a row: qkv (n, …) -> (n, heads * dim)."""
+        self._rotate(qkv, held, layer, row, known)
         n, keys, values = len(qkv), held.keys[layer][row], held.values[layer][row]
-        self._rotate(qkv, keys, values, held, known)
         queries = qkv[:, : self.heads * self.dim].reshape(n, self.heads, self.dim)
         seen = F.scaled_dot_product_attention(
             queries.transpose(0, 1)[None],
@@ -233,16 +233,9 @@ class Stack(ABC):
         return seen[0].transpose(0, 1).reshape(n, -1)
 
     @abstractmethod
-    def _rotate(
-        self,
-        qkv: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        held: Held,
-        known: int,
-    ) -> None:
+    def _rotate(self, qkv: torch.Tensor, held: Held, layer: int, row: int, known: int) -> None:
         """Turn the queries of new tokens where they are by their places, and put their turned keys
-        and their values, (groups, length, dim), behind the ``known`` ones."""
+        and their values behind the ``known`` ones of a row."""
 
     def _for_heads(self, part: torch.Tensor) -> torch.Tensor:
         """(groups, n, dim) -> (heads, n, dim): not all kernels of PyTorch share keys."""
