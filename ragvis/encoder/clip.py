@@ -182,7 +182,12 @@ def _preprocessing(model: Any, device: str) -> tuple[Fit, torch.Tensor, torch.Te
 
 
 def _unit_rows(vectors: torch.Tensor) -> Vectors:
-    return F.normalize(vectors.float(), dim=-1).cpu().numpy()
+    unit = F.normalize(vectors.float(), dim=-1)
+    if unit.is_cuda:  # a copy would wait at full speed, on a core that a reader could use
+        done: Any = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        done.record()
+        done.synchronize()
+    return unit.cpu().numpy()
 
 
 def _fingerprint(model: torch.nn.Module) -> str:

@@ -47,16 +47,19 @@ def open_picture(source: Path | bytes, frame: int = 0, fit: Fit | None = None) -
 def fitted(picture: Picture, fit: Fit) -> bytes:
     """The picture as an encoder takes it: (height, width, 3) bytes, row by row.
 
-    The same pixels as open_clip's own preprocessing makes, up to the bytes' rounding.
+    The same pixels as open_clip's own preprocessing makes, up to the bytes' rounding: what that
+    crops off is not resampled here, and Pillow may then take rows before columns.
     """
     filter_ = Image.Resampling.BICUBIC if fit.bicubic else Image.Resampling.BILINEAR
-    small = picture.resize(fit.scaled(*picture.size), filter_)
-    box = fit.crop(*small.size)
-    if small.width < fit.width or small.height < fit.height:
+    wide, high = fit.scaled(*picture.size)
+    left, top, right, bottom = fit.crop(wide, high)
+    if wide < fit.width or high < fit.height:
         canvas = Image.new("RGB", (fit.width, fit.height), (fit.fill,) * 3)
-        canvas.paste(small, (-box[0], -box[1]))
+        canvas.paste(picture.resize((wide, high), filter_), (-left, -top))
         return canvas.tobytes()
-    return small.crop(box).tobytes()
+    x0, x1 = (x * picture.width / wide for x in (left, right))
+    y0, y1 = (y * picture.height / high for y in (top, bottom))
+    return picture.resize((fit.width, fit.height), filter_, (x0, y0, x1, y1)).tobytes()
 
 
 def _decode_small(image: Image.Image, fit: Fit) -> None:
