@@ -59,18 +59,33 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setattr(readers, "SECONDS", 1.0)
     for name in ("crash", "hang", "quit", "print", "good"):
-        (tmp_path / f"{name}.txt").write_text(name)
+        for suffix in ("txt", "png"):  # behind a picture another file waits with its reader
+            (tmp_path / f"{name}.{suffix}").write_text(name)
     return tmp_path
 
 
+@pytest.mark.parametrize("suffix", ["txt", "png"])
 @pytest.mark.parametrize(
     ("name", "reason"), [("crash", "SIGSEGV"), ("hang", "took over 1 s"), ("quit", "exit code 9")]
 )
-def test_a_reader_that_dies_costs_its_own_file_alone(hostile: Path, name: str, reason: str) -> None:
-    good, bad = hostile / "good.txt", hostile / f"{name}.txt"
-    first, second, third = read_all([good, bad, good], most=1)
-    assert second[-1][0]["kind"] == "bad" and reason in second[-1][0]["reason"]
-    assert first == third and third[-1][0]["kind"] == "end"
+def test_a_reader_that_dies_costs_its_own_file_alone(
+    hostile: Path, name: str, reason: str, suffix: str
+) -> None:
+    good, bad = hostile / f"good.{suffix}", hostile / f"{name}.{suffix}"
+    found = read_all([good, bad, good, good, bad, bad, good], most=1)
+    for messages in (found[1], found[4], found[5]):
+        assert messages[-1][0]["kind"] == "bad" and reason in messages[-1][0]["reason"]
+    assert found[0] == found[2] == found[3] == found[6]
+    assert found[0][-1][0]["kind"] == "end"
+
+
+def test_a_reader_that_died_idle_costs_no_file(hostile: Path) -> None:
+    with Readers(FIT, 1) as pool:
+        good = [hostile / "good.png"]
+        (before,) = [list(m) for _, m in pool.read(good, str)]
+        pool._children[0]._process.kill()  # type: ignore[union-attr]
+        pool._children[0]._process.wait()  # type: ignore[union-attr]
+        assert [list(m) for _, m in pool.read(good, str)] == [before]
 
 
 def test_a_parser_that_prints_does_not_get_between_the_messages(hostile: Path) -> None:

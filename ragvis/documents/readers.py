@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -24,11 +25,13 @@ from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 from ragvis.documents.child import LENGTH, Message
+from ragvis.documents.reader import kind_of
 from ragvis.media.fit import Fit
 
 SECONDS = 300.0  # that the text, or one picture, of a file may take
 _GROUP = 4  # messages that are handed over together: a picture's file has two
 _AHEAD = 8  # groups of one file that wait, at most
+_IN_HAND = 2  # files that a reader has been asked for: it begins the second without waiting for us
 _MOST = 16  # processes
 _PAUSE = 0.01  # seconds between two looks whether a group has been taken
 _PIPE = 2**20  # bytes a reader may be ahead in its pipe, where the system lets us ask: a picture
@@ -85,7 +88,7 @@ class Readers:
         waiting: list[tuple[T, _Line]] = []
         rest = iter(jobs)
         while True:
-            for job in islice(rest, 2 * self._count - len(waiting)):
+            for job in islice(rest, (_IN_HAND + 1) * self._count - len(waiting)):
                 line: _Line = queue.SimpleQueue()
                 self._jobs.put((partial(wanted, job), line))
                 waiting.append((job, line))
@@ -95,17 +98,46 @@ class Readers:
             yield job, _drain(line, self._spare)
 
     def _serve(self, child: _Child) -> None:
-        while (entry := self._jobs.get()) is not None and not self._closed.is_set():
-            wanted, line = entry
-            try:
-                path = wanted()
-                messages = iter(()) if path is None else child.read(path, self._fit, self._spare)
-                while len(group := list(islice(messages, _GROUP))) == _GROUP:
-                    self._put(line, group)
+        asked: deque[tuple[_Line, str]] = deque()  # whose files the child reads
+        while not self._closed.is_set():
+            if len(asked) < _IN_HAND and all(_is_brief(path) for _, path in asked):
+                try:
+                    job = self._jobs.get(block=not asked)
+                except queue.Empty:
+                    job = None
+                if job is not None:
+                    self._ask(child, *job, asked)
+                    continue
+            if asked:
+                self._answer(child, asked.popleft()[0])
+
+    def _ask(
+        self,
+        child: _Child,
+        wanted: Callable[[], str | None],
+        line: _Line,
+        asked: deque[tuple[_Line, str]],
+    ) -> None:
+        try:
+            path = wanted()
+        # Whatever it was, the job's own thread is to hear of it.
+        except BaseException as error:  # noqa: BLE001
+            self._put(line, error)
+            return
+        if path is None:
+            self._put(line, [])
+            return
+        child.ask(path, self._fit)
+        asked.append((line, path))
+
+    def _answer(self, child: _Child, line: _Line) -> None:
+        messages = child.answer(self._fit, self._spare)
+        try:
+            while len(group := list(islice(messages, _GROUP))) == _GROUP:
                 self._put(line, group)
-            # Whatever it was, the job's own thread is to hear of it.
-            except BaseException as error:  # noqa: BLE001
-                self._put(line, error)
+            self._put(line, group)
+        except BaseException as error:  # noqa: BLE001
+            self._put(line, error)
 
     def _put(self, line: _Line, entry: list[Message] | BaseException) -> None:
         while line.qsize() >= _AHEAD:  # of a document with many pictures
@@ -137,23 +169,37 @@ def _drain(line: _Line, spare: _Spare) -> Iterator[Message]:
             return
 
 
+def _is_brief(path: str) -> bool:
+    """Whether reading it takes so little that another file may wait behind it."""
+    return kind_of(path) == "picture"
+
+
 class _Child:
     """A reading process, started when it is first needed and again when it has died."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._asked: deque[bytes] = deque()  # jobs that are not answered
         self._since: float | None = None  # when the message that is waited for was asked for
         self._late = False
 
-    def read(self, path: str, fit: dict[str, Any], spare: _Spare) -> Iterator[Message]:
-        """A file's messages; a process that dies on it makes it a bad file."""
+    def ask(self, path: str, fit: dict[str, Any]) -> None:
+        """Have a file read, after those that were asked for before."""
         job = json.dumps({"path": path, "fit": fit}).encode() + b"\n"
+        if not self._asked and self._process is not None and self._process.poll() is not None:
+            self.close()  # it died between two files
+        self._asked.append(job)
+        if self._process is not None:
+            with contextlib.suppress(OSError):  # it is dead, as its next answer will tell
+                _write(self._process, [job])
+
+    def answer(self, fit: dict[str, Any], spare: _Spare) -> Iterator[Message]:
+        """The messages of the file that was asked for first; a process that dies on it makes it a
+        bad file."""
         self._late = False
         try:
             process = self._started()
-            assert process.stdin is not None and process.stdout is not None
-            process.stdin.write(job)
-            process.stdin.flush()
+            assert process.stdout is not None
             while True:
                 self._since = time.monotonic()
                 message = _receive(process.stdout, fit, spare)
@@ -170,6 +216,7 @@ class _Child:
             yield {"kind": "bad", "reason": reason, "passing": True}, b""
         finally:
             self._since = None
+            self._asked.popleft()
 
     def kill(self) -> None:
         """End it now."""
@@ -195,8 +242,7 @@ class _Child:
             self.kill()
 
     def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is not None:
-            self.close()  # it died between two files
+        """The process, which has been sent whatever is asked."""
         if self._process is None:
             path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
             self._process = subprocess.Popen(
@@ -208,6 +254,7 @@ class _Child:
             )
             assert self._process.stdout is not None
             _widen(self._process.stdout)
+            _write(self._process, self._asked)
         return self._process
 
     def _obituary(self, error: Exception) -> str:
@@ -220,6 +267,12 @@ class _Child:
             return f"reading it crashed ({signal.Signals(-code).name})"
         except ValueError:
             return f"reading it failed (exit code {code})"
+
+
+def _write(process: subprocess.Popen[bytes], jobs: Iterable[bytes]) -> None:
+    assert process.stdin is not None
+    process.stdin.writelines(jobs)
+    process.stdin.flush()
 
 
 def _widen(pipe: IO[bytes]) -> None:
