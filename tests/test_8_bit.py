@@ -39,6 +39,14 @@ if sys.platform == "linux":
     from ragvis.generator import int8_kernels
 
 
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU, on a machine that has a GPU too."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(int8_child, "DEVICE", "cpu")
+
+
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("family", ["llava_1_5", "onevision"])
 def test_int8_rows_on_the_cpu(
     folder_of: Callable[[str], str], load: Callable[..., Any], family: str
@@ -71,6 +79,7 @@ def test_a_row_by_int8_weights_on_the_cpu(out: int, blocks: int, seed: int) -> N
     assert bool(((y - whole).abs() <= most + 1e-6).all())
 
 
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("kind", int8_child.KINDS)
 def test_our_layers_on_the_cpu(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """They say what transformers' do, with the head in 8 bits too."""
@@ -97,6 +106,7 @@ def new_cache(stack: CpuStack) -> Held:
     return cache
 
 
+@pytest.mark.usefixtures("no_gpu")
 def test_our_layers_are_what_answers_on_a_cpu(
     folder_of: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +122,7 @@ def test_our_layers_are_what_answers_on_a_cpu(
     assert one == two and decoder.reused == 19
 
 
+@pytest.mark.usefixtures("no_gpu")
 def test_what_is_stored_in_16_bits_is_quantized_from_them(
     folder_of: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

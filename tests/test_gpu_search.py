@@ -55,13 +55,23 @@ def test_the_same_is_found_and_nothing_dead(gpu: HalfGpu, tmp_path: Path, invert
 
 @pytest.mark.usefixtures("small")
 def test_a_few_questions_do_not_pay_for_a_copy(gpu: HalfGpu, tmp_path: Path) -> None:
-    part = on_gpu(opened(tmp_path, inverted=True))
+    part = on_gpu(opened(tmp_path, inverted=False))
     for query in queries(AFTER - 1):
         part.search(query[None], 10)
     assert gpu.copies == 0
     part.search(queries(2), 10)
     part.search(queries(1), 10)
     assert (gpu.copies, gpu.searches) == (1, 2)
+
+
+@pytest.mark.usefixtures("small")
+def test_an_inverted_file_is_quicker_with_a_few_questions(gpu: HalfGpu, tmp_path: Path) -> None:
+    part = on_gpu(opened(tmp_path, inverted=True))
+    for query in queries(2 * AFTER):
+        part.search(query[None], 10)
+    assert gpu.copies == 0
+    part.search(queries(), 10)
+    assert (gpu.copies, gpu.searches) == (1, 1)
 
 
 def test_a_small_part_stays_where_it_is(gpu: HalfGpu, tmp_path: Path) -> None:
