@@ -38,6 +38,7 @@ LEAST_BESIDE_THE_BEST = 0.1  # odds of a further picture, as a share of the best
 LEAST_BESIDE_A_PICTURE = 0.5  # of a passage, where the question asks for a picture
 LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
 ALL_WORDS = 0.999  # of the query's wording, but for rounding
+WEAK = 0.3  # evidence on which an answer is looked at again before it is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,10 @@ class Prepared:
         self.query = self._standalone(question, history)
         again = [] if brought else history.attachments(question)
         photos = brought or [self._pictures[one.hit.id] for one in again]
-        with self._timed("retrieve"):
+        with self.timed("retrieve"):
             ranked, known_as = self._retrieve(options.k, photos)
         self.generation = ranked.generation
-        with self._timed("load"):
+        with self.timed("load"):
             spec = generator().spec
         self.attachments = [
             self._attach(history.attached + n, source, picture, known_as)
@@ -113,8 +114,17 @@ class Prepared:
         placed = bool(self.composed.turn.sources)
         self.has_evidence = placed or (bool(self.composed.sources) and (bool(hits) or goes_on))
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether an answer in words, to a question in words, rests on weak evidence; and the model
+        can tell what it thinks of it."""
+        composed = self.composed
+        in_words = not (self.attachments or composed.kept or composed.opening)
+        best = max((s.hit.score for s in composed.sources), default=0.0)
+        return self._generator().spec.doubts and in_words and best < WEAK
+
     @contextmanager
-    def _timed(self, step: str) -> Iterator[None]:
+    def timed(self, step: str) -> Iterator[None]:
         started = time.perf_counter()
         yield
         self.timing[step] = self.timing.get(step, 0.0) + time.perf_counter() - started
@@ -124,11 +134,11 @@ class Prepared:
         question it leans on does (scripts/eval_followups.py)."""
         if not history.is_followed_by(question):
             return question
-        with self._timed("load"):
+        with self.timed("load"):
             model = self._generator()
         if not model.spec.earlier_turns:
             return history.standalone(question)
-        with self._timed("rewrite"):
+        with self.timed("rewrite"):
             anew = rewritten(model, history, question)
         return anew or history.standalone(question)
 
@@ -138,11 +148,11 @@ class Prepared:
         spec, room = self._generator().spec, _room(self._options.k, self._options.sampling)
         held = {s.hit.id for turn in history.past.turns for s in turn.sources}
         images = _images(hits, room, held)
-        with self._timed("compose"):
+        with self.timed("compose"):
             unopened = self._open_pictures(images)
         new = [hit for hit in images if hit.id not in held | set(unopened)]
         notes = self._notes([*(one.hit for one in shown), *new])
-        with self._timed("compose"):
+        with self.timed("compose"):
             sizes = {name: picture.size for name, picture in self._pictures.items()}
             past = history.past
             return compose(self.asked, hits, shown, sizes, spec, room, unopened, past, notes)
@@ -168,7 +178,7 @@ class Prepared:
         if self._options.pictures == "pixels" or not hits:
             return {}
         taker = NoteTaker(self._generator())
-        with self._timed("notes"):
+        with self.timed("notes"):
             notes = taker.notes(self.asked, hits, self._pictures)
         self.usage = {f"notes_{name}": count for name, count in asdict(taker.usage).items()}
         return notes

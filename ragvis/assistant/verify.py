@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # them right): at odds of one, 2 right ones were marked and 7 of the 17 wrong ones. Of the second
 # pocket's answers nothing better could be fitted: what is asked here tells little of them.
 _ANSWERS, _SAYS, _CONSTANT = 0.385, 0.750, 0.035
+_MORE_LIKELY = 0.5  # than not
 
 
 class Verifier:
@@ -65,6 +66,23 @@ class Verifier:
             Support(start, end, round(score, 4), score >= 0.5)
             for (start, end), score in zip(spans, scores, strict=True)
         )
+
+    def is_doubted(
+        self, question: str, text: str, sources: Sequence[Source], pictures: dict[str, Picture]
+    ) -> bool:
+        """Whether the model, shown only what its answer cites, would rather not answer at all.
+
+        Args:
+            as of ``check``.
+
+        Raises:
+            ModelError: the model fails.
+        """
+        cited = _cited(text, sources)
+        if len(cited) == len(sources):
+            return False  # that is what it was shown
+        prompt = self._prompt(question, cited, pictures)
+        return bool(self._judge.first_words([prompt], [NOT_FOUND])[0, 0] >= _MORE_LIKELY)
 
     def _prompt(
         self, asked: str, sources: Sequence[Source], pictures: dict[str, Picture]

@@ -31,6 +31,7 @@ class PromptSpec:
     exact: bool = True  # whether counts are the model's own, and not estimates
     goes_on: bool = True  # whether it can be given the first words of its answer
     links: bool = True  # whether it gets from a photo to what the sources say of the thing in it
+    doubts: bool = False  # whether it tells, shown a source alone, that this does not answer
 
     @property
     def markers(self) -> tuple[str, ...]:

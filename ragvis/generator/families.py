@@ -25,6 +25,8 @@ class Family:
     refuses_bare: bool = True
     # Pocket is asked about a photo's thing by its name: it seldom finds that in the photo's label.
     links: bool = True
+    # Pocket would rather refuse where it is shown a source alone that does not answer.
+    doubts: bool = False
 
 
 def family_of(config: Any, name: str, tokens: frozenset[str]) -> Family:
@@ -57,6 +59,7 @@ def family_of(config: Any, name: str, tokens: frozenset[str]) -> Family:
         earlier_turns=trained_wide,
         refuses_bare=trained_wide,
         links=trained_wide,
+        doubts=not trained_wide,
     )
 
 

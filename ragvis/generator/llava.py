@@ -125,6 +125,7 @@ class LlavaGenerator(Counting):
             self.family.earlier_turns,
             refuses_bare=self.family.refuses_bare,
             links=self.family.links,
+            doubts=self.family.doubts,
         )
 
     def _count(self, text: str) -> int:

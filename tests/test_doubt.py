@@ -1,0 +1,93 @@
+"""An answer on weak evidence is looked at again before it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import DEMO
+from test_verify import OWLS, PUMP
+
+import ragvis
+from ragvis.assistant import prepared
+from ragvis.assistant.verify import Verifier
+from ragvis.generator.families import family_of
+from ragvis.prompts import NOT_FOUND
+
+ASKED = "What is the capital of Kenya?"
+
+
+def test_what_the_cited_source_does_not_answer_is_doubted(pocket_generator: Any) -> None:
+    doubted = Verifier(pocket_generator).is_doubted
+    asked = "How much does the Acme X2 pump weigh?"
+    said = "The Acme X2 pump weighs 38 kilograms {}."
+    assert doubted(asked, said.format("[2]"), [PUMP, OWLS], {})
+    assert not doubted(asked, said.format("[1]"), [PUMP, OWLS], {})
+    for all_of_it in ("[1][2]", ""):  # it was shown that already
+        assert not doubted(asked, said.format(all_of_it), [PUMP, OWLS], {})
+
+
+@pytest.fixture
+def weak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All evidence is."""
+    monkeypatch.setattr(prepared, "WEAK", 1.1)
+
+
+@pytest.fixture
+def assistant(demo_index: Path, pocket_generator: Any) -> Iterator[ragvis.Assistant]:
+    with ragvis.Index.open(demo_index) as index:
+        yield ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
+
+
+def cites(monkeypatch: pytest.MonkeyPatch, generator: Any, text: str) -> None:
+    monkeypatch.setattr(type(generator), "stream", lambda *_: iter(text.split(" ")))
+
+
+@pytest.mark.usefixtures("weak")
+def test_a_doubted_answer_is_never_given(
+    assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = assistant.stream(ASKED)
+    assert before.read().text != NOT_FOUND and "check" in before.answer.timing_s
+    right = before.answer.citations[0].n
+    wrong = next(s.n for s in reversed(before.answer.sources) if "Nairobi" not in str(s.hit.text))
+    cites(monkeypatch, pocket_generator, f"It is Lusaka [{wrong}].")
+    stream = assistant.stream(ASKED)
+    assert list(stream) == [NOT_FOUND]
+    answer = stream.answer
+    assert answer.abstained and not answer.citations and not any(s.cited for s in answer.sources)
+    cites(monkeypatch, pocket_generator, f"It is Nairobi [{right}].")
+    assert list(assistant.stream(ASKED)) == [f"ItisNairobi[{right}]."]
+
+
+@pytest.mark.usefixtures("weak")
+def test_answers_written_together_are_looked_at_too(assistant: ragvis.Assistant) -> None:
+    asked = [ASKED, "What does a koala feed on?"]
+    many = [stream.read() for stream in assistant.ask_many(asked)]
+    assert all("check" in answer.timing_s for answer in many)
+    assert [answer.text for answer in many] == [assistant.ask(one).text for one in asked]
+
+
+def test_what_is_not_looked_at(
+    assistant: ragvis.Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not assistant.stream(ASKED).prepared.is_doubtful  # strong evidence
+    monkeypatch.setattr(prepared, "WEAK", 1.1)
+    photo = DEMO / "images" / "flag-japan.jpg"
+    assert not assistant.stream("the capital of this country", photo).prepared.is_doubtful
+    assert not assistant.stream("a photo of scissors").prepared.is_doubtful  # which begins with it
+    assert assistant.stream(ASKED).prepared.is_doubtful
+
+
+def test_other_models_are_taken_at_their_word() -> None:
+    class Text:
+        model_type, max_position_embeddings = "llama", 4096
+
+    class Config:
+        model_type, text_config = "llava", Text()
+
+    assert not family_of(Config(), "llava-1.5-7b-hf", frozenset()).doubts
+    Config.ragvis_template = "pocket"  # type: ignore[attr-defined]
+    assert family_of(Config(), "pocket", frozenset()).doubts
