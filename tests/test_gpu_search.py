@@ -15,12 +15,13 @@ from test_segments import DIM, NONE, clustered, exact, no_mending, written
 
 from ragvis import Retriever
 from ragvis.store import vectors
-from ragvis.store.gpu import AFTER, OnGpu
+from ragvis.store.gpu import OnGpu
 from ragvis.store.segments import ROWS
 from ragvis.store.vector_index import VectorIndex
-from ragvis.store.vectors import Flat, Inverted, on_gpu
+from ragvis.store.vectors import FLAT_ON_GPU, INVERTED_ON_GPU, Flat, Inverted, on_gpu
 
 COUNT = 9000
+AFTER = FLAT_ON_GPU.after
 DEAD = 100 + 2 * np.arange(0, COUNT, 3)
 
 
@@ -39,10 +40,17 @@ def opened(folder: Path, inverted: bool, dead: Any = DEAD) -> Flat | Inverted:
     return (Inverted if inverted else Flat.load)(folder, row, DIM, dead)
 
 
+def asked_enough(part: Flat | Inverted) -> Any:
+    """On the GPU with the next many queries."""
+    on: Any = on_gpu(part)
+    on._asked = INVERTED_ON_GPU.after
+    return on
+
+
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("inverted", [False, True])
 def test_the_same_is_found_and_nothing_dead(gpu: HalfGpu, tmp_path: Path, inverted: bool) -> None:
-    part = on_gpu(opened(tmp_path, inverted))
+    part = asked_enough(opened(tmp_path, inverted))
     scores, ids = part.search(queries(), 10)
     assert gpu.copies == gpu.searches == 1
     living = np.setdiff1d(np.arange(COUNT), (DEAD - 100) // 2)
@@ -65,12 +73,16 @@ def test_a_few_questions_do_not_pay_for_a_copy(gpu: HalfGpu, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("small")
-def test_an_inverted_file_is_quicker_with_a_few_questions(gpu: HalfGpu, tmp_path: Path) -> None:
-    part = on_gpu(opened(tmp_path, inverted=True))
-    for query in queries(2 * AFTER):
-        part.search(query[None], 10)
+def test_of_an_inverted_file_only_many_at_once_are_asked_there(
+    gpu: HalfGpu, tmp_path: Path
+) -> None:
+    part, (least, after) = on_gpu(opened(tmp_path, inverted=True)), (64, 2048)
+    assert (INVERTED_ON_GPU.at_once, INVERTED_ON_GPU.after) == (least, after)
+    for _ in range(2 + after // (least - 1)):
+        part.search(queries(least - 1), 10)
+    part.search(queries(after - 1), 10)
     assert gpu.copies == 0
-    part.search(queries(), 10)
+    part.search(queries(least), 10)
     assert (gpu.copies, gpu.searches) == (1, 1)
 
 
@@ -130,11 +142,11 @@ def test_a_damaged_row_is_noticed_before_it_is_copied(gpu: HalfGpu, tmp_path: Pa
         file.seek(5000 * DIM * 2)
         file.write(b"damage")
     sound = Flat(100 + 2 * np.arange(COUNT), clustered(COUNT), NONE)
-    index = VectorIndex([on_gpu(part)], lambda i, damage: sound)
+    index = VectorIndex([asked_enough(part)], lambda i, damage: sound)
     assert (index.search(queries(), 10)[1] == sound.search(queries(), 10)[1]).all()
     assert gpu.searches == 0
     with pytest.raises(vectors.IndexDamaged):
-        VectorIndex([on_gpu(part)], no_mending).search(queries(), 10)
+        VectorIndex([asked_enough(part)], no_mending).search(queries(), 10)
 
 
 @pytest.mark.usefixtures("small")
@@ -154,7 +166,7 @@ def test_a_retriever_gives_the_same_hits(
 @pytest.mark.skipif(not vectors.gpus(), reason="FAISS has no GPU here")
 def test_on_a_real_gpu(tmp_path: Path) -> None:
     part = opened(tmp_path, inverted=True)
-    on = OnGpu(part, lambda: vectors.GpuCopy(part))
+    on = OnGpu(part, lambda: vectors.GpuCopy(part), FLAT_ON_GPU)
     found, true = on.search(queries(), 10), part.search(queries(), 10)
     assert on._copy is not None
     living = np.setdiff1d(np.arange(COUNT), (DEAD - 100) // 2)

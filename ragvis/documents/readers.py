@@ -31,7 +31,7 @@ from ragvis.media.fit import Fit
 SECONDS = 300.0  # that the text, or one picture, of a file may take
 _GROUP = 4  # messages that are handed over together: a picture's file has two
 _AHEAD = 8  # groups of one file that wait, at most
-_IN_HAND = 2  # files that a reader has been asked for: it begins the second without waiting for us
+_WINDOW = 3  # jobs for each reader that are given out, two of which it may be asked for at once
 _MOST = 16  # processes
 _PAUSE = 0.01  # seconds between two looks whether a group has been taken
 _PIPE = 2**20  # bytes a reader may be ahead in its pipe, where the system lets us ask: a picture
@@ -51,8 +51,9 @@ class Readers:
         self._count = max(1, min(most, _MOST, _cores()))
         self._children = [_Child() for _ in range(self._count)]
         self._closed = threading.Event()
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], str | None], _Line] | None]
-        self._jobs = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._idle = 0  # readers without a file
+        self._guard = threading.Lock()
         self._spare: _Spare = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, args=(child,), daemon=True)
@@ -88,7 +89,7 @@ class Readers:
         waiting: list[tuple[T, _Line]] = []
         rest = iter(jobs)
         while True:
-            for job in islice(rest, (_IN_HAND + 1) * self._count - len(waiting)):
+            for job in islice(rest, _WINDOW * self._count - len(waiting)):
                 line: _Line = queue.SimpleQueue()
                 self._jobs.put((partial(wanted, job), line))
                 waiting.append((job, line))
@@ -98,37 +99,44 @@ class Readers:
             yield job, _drain(line, self._spare)
 
     def _serve(self, child: _Child) -> None:
-        asked: deque[tuple[_Line, str]] = deque()  # whose files the child reads
+        lines: deque[_Line] = deque()  # of the files that the child has been asked for
         while not self._closed.is_set():
-            if len(asked) < _IN_HAND and all(_is_brief(path) for _, path in asked):
-                try:
-                    job = self._jobs.get(block=not asked)
-                except queue.Empty:
-                    job = None
-                if job is not None:
-                    self._ask(child, *job, asked)
-                    continue
-            if asked:
-                self._answer(child, asked.popleft()[0])
+            if not lines:
+                self._ask(child, self._next(), lines)
+            if lines and child.is_soon_free:
+                self._ask(child, self._one_more(), lines)
+            if lines:
+                self._answer(child, lines.popleft())
 
-    def _ask(
-        self,
-        child: _Child,
-        wanted: Callable[[], str | None],
-        line: _Line,
-        asked: deque[tuple[_Line, str]],
-    ) -> None:
+    def _next(self) -> _Job | None:
+        with self._guard:
+            self._idle += 1
+        job = self._jobs.get()
+        with self._guard:
+            self._idle -= 1
+        return job
+
+    def _one_more(self) -> _Job | None:
+        """A job that no idle reader is there for."""
+        try:
+            return self._jobs.get_nowait() if self._jobs.qsize() > self._idle else None
+        except queue.Empty:
+            return None
+
+    def _ask(self, child: _Child, job: _Job | None, lines: deque[_Line]) -> None:
+        if job is None:
+            return
+        wanted, line = job
         try:
             path = wanted()
+            if path is None:
+                self._put(line, [])
+                return
+            child.ask(path, self._fit)
+            lines.append(line)
         # Whatever it was, the job's own thread is to hear of it.
         except BaseException as error:  # noqa: BLE001
             self._put(line, error)
-            return
-        if path is None:
-            self._put(line, [])
-            return
-        child.ask(path, self._fit)
-        asked.append((line, path))
 
     def _answer(self, child: _Child, line: _Line) -> None:
         messages = child.answer(self._fit, self._spare)
@@ -153,6 +161,7 @@ class Readers:
 
 
 _Line = queue.SimpleQueue[list[Message] | BaseException]  # full groups, then one that is not
+_Job = tuple[Callable[[], str | None], _Line]  # tells the path to read, or that there is none
 _Spare = queue.SimpleQueue[bytearray]  # for pixels: new memory is slow to touch
 
 
@@ -169,28 +178,31 @@ def _drain(line: _Line, spare: _Spare) -> Iterator[Message]:
             return
 
 
-def _is_brief(path: str) -> bool:
-    """Whether reading it takes so little that another file may wait behind it."""
-    return kind_of(path) == "picture"
-
-
 class _Child:
     """A reading process, started when it is first needed and again when it has died."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._asked: deque[bytes] = deque()  # jobs that are not answered
+        self._asked: deque[tuple[str, bytes]] = deque()  # paths and jobs that are not answered
         self._since: float | None = None  # when the message that is waited for was asked for
         self._late = False
 
+    @property
+    def is_soon_free(self) -> bool:
+        """Whether another file may wait behind the one in hand: a picture takes a moment, a
+        document or a TIFF of many pages may take minutes."""
+        (path, _), *more = self._asked
+        suffix = os.path.splitext(path)[1].lower()
+        return not more and kind_of(path) == "picture" and suffix not in (".tif", ".tiff")
+
     def ask(self, path: str, fit: dict[str, Any]) -> None:
-        """Have a file read, after those that were asked for before."""
+        """Have a file read, after one that was asked for before."""
         job = json.dumps({"path": path, "fit": fit}).encode() + b"\n"
         if not self._asked and self._process is not None and self._process.poll() is not None:
             self.close()  # it died between two files
-        self._asked.append(job)
+        self._asked.append((path, job))
         if self._process is not None:
-            with contextlib.suppress(OSError):  # it is dead, as its next answer will tell
+            with contextlib.suppress(OSError, ValueError):  # it is dead: its next answer tells
                 _write(self._process, [job])
 
     def answer(self, fit: dict[str, Any], spare: _Spare) -> Iterator[Message]:
@@ -254,7 +266,7 @@ class _Child:
             )
             assert self._process.stdout is not None
             _widen(self._process.stdout)
-            _write(self._process, self._asked)
+            _write(self._process, (job for _, job in self._asked))
         return self._process
 
     def _obituary(self, error: Exception) -> str:

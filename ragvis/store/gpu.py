@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
     Ids = NDArray[np.int64]
 
-AFTER = 64  # queries, which on one H100 a copy of a flat part takes as long as 10 to 130 of
 _MOST = 2048  # candidates that FAISS can sort on a GPU
 
 
@@ -34,6 +34,19 @@ class Copy(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class When:
+    """What makes a GPU worth it.
+
+    Attributes:
+        at_once: queries; fewer are asked of the part itself.
+        after: so many of them the copy is made.
+    """
+
+    at_once: int
+    after: int
+
+
 class OnGpu:
     """A part whose living vectors a GPU compares, all of them.
 
@@ -45,16 +58,16 @@ class OnGpu:
 
     Args:
         copy: makes the copy. Raises RuntimeError where there is no room.
-        least: queries at once; fewer are asked of the part itself.
+        when: it is worth it.
     """
 
     def __init__(
-        self, part: Part, copy: Callable[[], Copy], tell: Tell = silent, least: int = 1
+        self, part: Part, copy: Callable[[], Copy], when: When, tell: Tell = silent
     ) -> None:
         self._part = part
         self._make = copy
         self._tell = tell
-        self._least = least
+        self._when = when
         self._asked = 0  # queries
         self._is_refused = False
         self._copy: Copy | None = None
@@ -70,7 +83,7 @@ class OnGpu:
 
     def search(self, queries: Vectors, k: int, among: Ids | None = None) -> tuple[Vectors, Ids]:
         """See ``Part``."""
-        is_enough = len(queries) >= self._least
+        is_enough = len(queries) >= self._when.at_once
         if among is None and is_enough and codes.shortlist(k) <= _MOST:
             with self._lock:
                 found = self._found(queries, codes.shortlist(k))
@@ -89,7 +102,7 @@ class OnGpu:
     def _found(self, queries: Vectors, wanted: int) -> Ids | None:
         """(q, wanted) places; None where the CPU has to look."""
         self._asked += len(queries)
-        if self._is_refused or self._asked < AFTER:
+        if self._is_refused or self._asked < self._when.after:
             return None
         try:
             self._copy = self._copy or self._make()
