@@ -190,6 +190,7 @@ class Answer:
     usage: dict[str, int] = field(default_factory=dict, hash=False)
     timing_s: dict[str, float] = field(default_factory=dict, hash=False)
     support: tuple[Support, ...] | None = None  # of each sentence, where that was asked for
+    withheld: str | None = None  # what the model wrote and, asked again, did not stand by
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of the contract (schema_version 1)."""
@@ -205,6 +206,7 @@ class Answer:
             "index": asdict(self.index) if self.index else None,
             "usage": dict(self.usage),
             "support": None if self.support is None else [asdict(s) for s in self.support],
+            "withheld": self.withheld,
             "timing_s": {k: round(v, 4) for k, v in self.timing_s.items()},
         }
 

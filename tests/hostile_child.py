@@ -18,6 +18,8 @@ def read(path: Path) -> Document:
         threading.Event().wait()
     if path.stem == "quit":
         os._exit(9)
+    if path.stem == "devour":
+        raise MemoryError
     if path.stem == "print":
         os.write(1, b"a parser prints this to stdout")
     return Document(path.stem, (Page(None, path.read_text()),))

@@ -14,6 +14,7 @@ import ragvis
 from ragvis.assistant import prepared
 from ragvis.assistant.verify import Verifier
 from ragvis.generator.families import family_of
+from ragvis.generator.sampling import Usage, Written
 from ragvis.prompts import NOT_FOUND
 
 ASKED = "What is the capital of Kenya?"
@@ -57,17 +58,51 @@ def test_a_doubted_answer_is_never_given(
     stream = assistant.stream(ASKED)
     assert list(stream) == [NOT_FOUND]
     answer = stream.answer
+    assert answer.withheld == f"ItisLusaka[{wrong}]."
     assert answer.abstained and not answer.citations and not any(s.cited for s in answer.sources)
     cites(monkeypatch, pocket_generator, f"It is Nairobi [{right}].")
     assert list(assistant.stream(ASKED)) == [f"ItisNairobi[{right}]."]
 
 
 @pytest.mark.usefixtures("weak")
-def test_answers_written_together_are_looked_at_too(assistant: ragvis.Assistant) -> None:
+def test_answers_written_together_are_looked_at_too(
+    assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = [ASKED, "What does a koala feed on?"]
-    many = [stream.read() for stream in assistant.ask_many(asked)]
-    assert all("check" in answer.timing_s for answer in many)
-    assert [answer.text for answer in many] == [assistant.ask(one).text for one in asked]
+    sources = [assistant.stream(one).prepared.composed.sources for one in asked]
+    right, wrong = (
+        next(s.n for s in sources[0] if ("Nairobi" in str(s.hit.text)) == there)
+        for there in (True, False)
+    )
+    texts = [f"It is Lusaka [{wrong}].", NOT_FOUND]
+    monkeypatch.setattr(pocket_generator, "batch", 2)
+    order = list[str]()
+
+    def write_many(prompts: Any, _: Any) -> list[Written]:
+        order.extend(prompt for prompt, _ in prompts)
+        return [Written(texts["koala" in prompt], Usage()) for prompt in order]
+
+    monkeypatch.setattr(pocket_generator, "write_many", write_many)
+    first, second = (stream.read() for stream in assistant.ask_many(asked))
+    assert len(order) == 2 and first.abstained and second.abstained
+    assert first.withheld == texts[0] and "check" in first.timing_s
+    assert second.withheld is None and "check" not in second.timing_s  # it had refused by itself
+    order.clear()
+    texts[0] = f"It is Nairobi [{right}]."
+    first, _ = (stream.read() for stream in assistant.ask_many(asked))
+    assert (first.text, first.withheld) == (texts[0], None)
+
+
+@pytest.mark.usefixtures("weak")
+def test_what_is_withheld_is_not_verified_and_can_be_looked_up(
+    assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = assistant.stream(ASKED).prepared.composed.sources
+    wrong = next(s.n for s in sources if "Nairobi" not in str(s.hit.text))
+    cites(monkeypatch, pocket_generator, f"Lusaka [{wrong}].")
+    answer = assistant.ask(ASKED, verify=True)
+    assert answer.abstained and answer.support is None
+    assert answer.to_dict()["withheld"] == f"Lusaka[{wrong}]."
 
 
 def test_what_is_not_looked_at(
@@ -77,6 +112,9 @@ def test_what_is_not_looked_at(
     monkeypatch.setattr(prepared, "WEAK", 1.1)
     photo = DEMO / "images" / "flag-japan.jpg"
     assert not assistant.stream("the capital of this country", photo).prepared.is_doubtful
+    chat = assistant.chat(sampling=ragvis.Sampling(max_new_tokens=4))
+    chat.ask("the capital of this country", photo)
+    assert not chat.stream("and its highest point?").prepared.is_doubtful  # of the same photo
     assert not assistant.stream("a photo of scissors").prepared.is_doubtful  # which begins with it
     assert assistant.stream(ASKED).prepared.is_doubtful
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(readers, "_MODULE", "hostile_child")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setattr(readers, "SECONDS", 1.0)
-    for name in ("crash", "hang", "quit", "print", "good"):
+    for name in ("crash", "hang", "quit", "devour", "print", "good", "one", "two", "three"):
         for suffix in ("txt", "png"):  # behind a picture another file waits with its reader
             (tmp_path / f"{name}.{suffix}").write_text(name)
     return tmp_path
@@ -66,17 +67,62 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("suffix", ["txt", "png"])
 @pytest.mark.parametrize(
-    ("name", "reason"), [("crash", "SIGSEGV"), ("hang", "took over 1 s"), ("quit", "exit code 9")]
+    ("name", "reason"),
+    [
+        ("crash", "SIGSEGV"),
+        ("hang", "took over 1 s"),
+        ("quit", "exit code 9"),
+        ("devour", "over 6 GiB of memory"),
+    ],
 )
 def test_a_reader_that_dies_costs_its_own_file_alone(
     hostile: Path, name: str, reason: str, suffix: str
 ) -> None:
-    good, bad = hostile / f"good.{suffix}", hostile / f"{name}.{suffix}"
-    found = read_all([good, bad, good, good, bad, bad, good], most=1)
-    for messages in (found[1], found[4], found[5]):
-        assert messages[-1][0]["kind"] == "bad" and reason in messages[-1][0]["reason"]
-    assert found[0] == found[2] == found[3] == found[6]
-    assert found[0][-1][0]["kind"] == "end"
+    order = ["one", name, "two", "three", name, name, "good"]
+    found = read_all([hostile / f"{stem}.{suffix}" for stem in order], most=1)
+    for stem, messages in zip(order, found, strict=True):
+        if stem == name:
+            assert messages[-1][0]["kind"] == "bad" and reason in messages[-1][0]["reason"]
+        else:
+            (text, _), (end, _) = messages
+            assert text["pages"][0][1] == stem and end["kind"] == "end"
+
+
+@pytest.mark.parametrize(("suffix", "ahead"), [("png", True), ("txt", False), ("tif", False)])
+def test_behind_a_picture_the_next_file_is_asked_for(
+    hostile: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, ahead: bool
+) -> None:
+    (hostile / "good.tif").write_text("good")
+    happened = list[str]()
+    answer = readers._Child.answer
+    monkeypatch.setattr(
+        readers._Child, "answer", lambda *a: (happened.append("answer"), answer(*a))[1]
+    )
+
+    def wanted(job: Path) -> str:
+        happened.append(job.stem)
+        return str(job)
+
+    pool = Readers(FIT, 1)
+    read = pool.read([hostile / f"good.{suffix}", hostile / "one.txt"], wanted)
+    _, first = next(read)  # both jobs are there before a reader looks for one
+    with pool:
+        assert [m[0]["kind"] for m in first] == ["text", "end"]
+        assert next(iter(next(read)[1]))[0]["pages"][0][1] == "one"
+    order = ["good", "one", "answer", "answer"]
+    assert happened == (order if ahead else ["good", "answer", "one", "answer"])
+
+
+def test_a_file_that_an_idle_reader_is_there_for_is_left_to_it() -> None:
+    pool = Readers(FIT, 2)
+    job: readers._Job = (lambda: None, queue.SimpleQueue())
+    pool._jobs.put(job)
+    pool._idle = 1
+    assert pool._one_more() is None
+    pool._jobs.put(job)
+    assert pool._one_more() is job
+    pool._idle = 0
+    assert pool._one_more() is job and pool._one_more() is None
 
 
 def test_a_reader_that_died_idle_costs_no_file(hostile: Path) -> None:

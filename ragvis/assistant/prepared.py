@@ -13,6 +13,7 @@ from ragvis._arguments import as_list, require_text
 from ragvis.assistant.history import History
 from ragvis.assistant.notes import NoteTaker
 from ragvis.assistant.rewriting import rewritten
+from ragvis.assistant.verify import WEAK
 from ragvis.composer import Attachment, Composed, PromptSpec, Room, compose, named, opened
 from ragvis.errors import BadFile, UsageError
 from ragvis.generator.sampling import Sampling
@@ -38,7 +39,6 @@ LEAST_BESIDE_THE_BEST = 0.1  # odds of a further picture, as a share of the best
 LEAST_BESIDE_A_PICTURE = 0.5  # of a passage, where the question asks for a picture
 LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
 ALL_WORDS = 0.999  # of the query's wording, but for rounding
-WEAK = 0.3  # evidence on which an answer is looked at again before it is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Prepared:
         brought = [media.load_picture(source) for source in given]
         self.query = self._standalone(question, history)
         again = [] if brought else history.attachments(question)
-        photos = brought or [self._pictures[one.hit.id] for one in again]
+        self._photos = photos = brought or [self._pictures[one.hit.id] for one in again]
         with self.timed("retrieve"):
             ranked, known_as = self._retrieve(options.k, photos)
         self.generation = ranked.generation
@@ -118,9 +118,8 @@ class Prepared:
     def is_doubtful(self) -> bool:
         """Whether an answer in words, to a question in words, rests on weak evidence; and the model
         can tell what it thinks of it."""
-        composed = self.composed
-        in_words = not (self.attachments or composed.kept or composed.opening)
-        best = max((s.hit.score for s in composed.sources), default=0.0)
+        in_words = not (self._photos or self.composed.opening)
+        best = max((s.hit.score for s in self.composed.sources), default=0.0)
         return self._generator().spec.doubts and in_words and best < WEAK
 
     @contextmanager

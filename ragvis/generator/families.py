@@ -51,15 +51,15 @@ def family_of(config: Any, name: str, tokens: frozenset[str]) -> Family:
     )
     limit = int(getattr(config.text_config, "max_position_embeddings", 0) or 4096)
     pixels = _pixels(template, config.model_type)
-    trained_wide = template != "pocket"
+    is_pocket = template == "pocket"
     return Family(
         template,
         pixels,
         min(limit, _LONGEST),
-        earlier_turns=trained_wide,
-        refuses_bare=trained_wide,
-        links=trained_wide,
-        doubts=not trained_wide,
+        earlier_turns=not is_pocket,
+        refuses_bare=not is_pocket,
+        links=not is_pocket,
+        doubts=is_pocket,
     )
 
 
