@@ -19,9 +19,9 @@ from ragvis.generator.choice import LazyModel, ModelChoice
 
 QUESTIONS = [
     "What is the capital of Japan?",
-    "Which tool grips a nut?",
+    "What is the highest point of Peru?",
     "How many moons has Jupiter?",
-    "What do honeybees make?",
+    "Which tool grips a nut?",  # whose answer is looked at again
 ]
 SHORT = Sampling(max_new_tokens=8)
 

@@ -15,13 +15,13 @@ from test_segments import DIM, NONE, clustered, exact, no_mending, written
 
 from ragvis import Retriever
 from ragvis.store import vectors
-from ragvis.store.gpu import OnGpu
+from ragvis.store.gpu import FLAT, INVERTED, OnGpu
 from ragvis.store.segments import ROWS
 from ragvis.store.vector_index import VectorIndex
-from ragvis.store.vectors import FLAT_ON_GPU, INVERTED_ON_GPU, Flat, Inverted, on_gpu
+from ragvis.store.vectors import Flat, Inverted, on_gpu
 
 COUNT = 9000
-AFTER = FLAT_ON_GPU.after
+AFTER = FLAT.after
 DEAD = 100 + 2 * np.arange(0, COUNT, 3)
 
 
@@ -43,7 +43,7 @@ def opened(folder: Path, inverted: bool, dead: Any = DEAD) -> Flat | Inverted:
 def asked_enough(part: Flat | Inverted) -> Any:
     """On the GPU with the next many queries."""
     on: Any = on_gpu(part)
-    on._asked = INVERTED_ON_GPU.after
+    on._asked = INVERTED.after
     return on
 
 
@@ -77,7 +77,7 @@ def test_of_an_inverted_file_only_many_at_once_are_asked_there(
     gpu: HalfGpu, tmp_path: Path
 ) -> None:
     part, (least, after) = on_gpu(opened(tmp_path, inverted=True)), (64, 2048)
-    assert (INVERTED_ON_GPU.at_once, INVERTED_ON_GPU.after) == (least, after)
+    assert (INVERTED.at_once, INVERTED.after) == (least, after)
     for _ in range(2 + after // (least - 1)):
         part.search(queries(least - 1), 10)
     part.search(queries(after - 1), 10)
@@ -166,7 +166,7 @@ def test_a_retriever_gives_the_same_hits(
 @pytest.mark.skipif(not vectors.gpus(), reason="FAISS has no GPU here")
 def test_on_a_real_gpu(tmp_path: Path) -> None:
     part = opened(tmp_path, inverted=True)
-    on = OnGpu(part, lambda: vectors.GpuCopy(part), FLAT_ON_GPU)
+    on = OnGpu(part, lambda: vectors.GpuCopy(part), FLAT)
     found, true = on.search(queries(), 10), part.search(queries(), 10)
     assert on._copy is not None
     living = np.setdiff1d(np.arange(COUNT), (DEAD - 100) // 2)

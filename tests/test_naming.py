@@ -19,6 +19,8 @@ from ragvis.composer import named
     ("question", "name", "asked"),
     [
         ("Who has this tool?", "wrench", "Who has wrench?"),
+        ("What does this animal eat?", "animal panda", "What does panda eat?"),
+        ("How high is this tower?", "eiffel tower", "How high is eiffel tower?"),
         ("What is the animal in the picture afraid of?", "Stilt", "What is Stilt afraid of?"),
         ("How old was the animal shown here in May?", "Stilt", "How old was Stilt in May?"),
         ("Who feeds this little one in the photo?", "Moss", "Who feeds Moss?"),

@@ -86,11 +86,17 @@ def test_ask_marks_what_is_not_borne_out(demo_index: Path, pocket_generator: Any
 
 
 def test_verify_on_the_command_line(demo_index: Path, tmp_path: Path) -> None:
-    result = run_command_line("ask", "which tool grips a nut?", "-i", demo_index, "--verify")
+    result = run_command_line(
+        "ask", "what is the highest point of Peru?", "-i", demo_index, "--verify"
+    )
     assert result.exit_code == 0, result.stderr
     assert ("Unsupported" in result.stdout) != ("bears the answer out" in result.stderr)
     questions = tmp_path / "q.jsonl"
-    line = {"id": "a", "question": "which tool grips a nut?", "relevant": ["tools.md"]}
+    line = {
+        "id": "a",
+        "question": "what is the highest point of Peru?",
+        "relevant": ["country-peru.md"],
+    }
     questions.write_text(json.dumps({**line, "answerable": True}))
     arguments = ["eval", questions, "-i", demo_index, "--answers", "--verify", "--json"]
     values = json.loads(run_command_line(*arguments).stdout)["rows"][0]["values"]

@@ -80,6 +80,9 @@ def _as_said(noun: str, name: str) -> str:
     flag = _FLAG.fullmatch(name)
     if noun in _LANDS:
         return flag["land"] if flag else ""
+    kind, _, rest = name.partition(" ")
+    if rest and noun in _ANYTHING and noun == kind.lower():  # animal-panda.jpg
+        return rest
     heads = {part.split()[-1].lower() for part in re.split(r",| of ", name) if part.split()}
     return name if noun in _ANYTHING or noun in heads else ""
 

@@ -16,7 +16,7 @@ from ragvis._files import replace
 from ragvis._lazy import require
 from ragvis.errors import IndexDamaged
 from ragvis.store import codes
-from ragvis.store.gpu import OnGpu, When
+from ragvis.store.gpu import FLAT, INVERTED, OnGpu
 from ragvis.store.segments import FAISS, ROWS, Rows, SegmentRow, mapped
 from ragvis.store.vector_index import Part, best_of, places_of
 from ragvis.types import Tell, silent
@@ -39,11 +39,6 @@ _FILTERED = 4  # times as many lists are probed where a filter leaves more
 _ID = 8  # bytes of an id in an inverted list
 _LEAST_GAIN = 0.005  # of recall, for which more lists would be probed
 GPU_FROM = 20_000  # vectors; fewer are compared on the CPU before a GPU has been asked
-# A copy of 20,000 to 100,000 vectors takes an H100 as long as a CPU takes for 10 to 130 queries.
-FLAT_ON_GPU = When(at_once=1, after=64)
-# A single query of a million takes an inverted file a millisecond and a GPU, which compares all of
-# them, four; 256 together take it 45, and the copy as long as two thousand gain.
-INVERTED_ON_GPU = When(at_once=64, after=2048)
 _GPU_MEMORY = 2**28  # bytes for intermediate results
 _SUM = np.dtype("<u4")
 
@@ -229,7 +224,7 @@ def on_gpu(part: Flat | Inverted, tell: Tell = silent) -> Part:
     """The part, searched on a GPU where FAISS has one and there is enough to compare."""
     if len(part) < GPU_FROM or not gpus():
         return part
-    when = INVERTED_ON_GPU if isinstance(part, Inverted) else FLAT_ON_GPU
+    when = INVERTED if isinstance(part, Inverted) else FLAT
     return OnGpu(part, partial(GpuCopy, part), when, tell)
 
 
