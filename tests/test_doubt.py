@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from test_verify import OWLS, PUMP
 import ragvis
 from ragvis.assistant import prepared
 from ragvis.assistant.verify import Verifier
-from ragvis.generator.families import family_of
 from ragvis.generator.sampling import Usage, Written
 from ragvis.prompts import NOT_FOUND
 
@@ -42,7 +41,14 @@ def assistant(demo_index: Path, pocket_generator: Any) -> Iterator[ragvis.Assist
         yield ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
 
 
-def cites(monkeypatch: pytest.MonkeyPatch, generator: Any, text: str) -> None:
+def numbers(assistant: ragvis.Assistant) -> tuple[int, int]:
+    """Of a source that answers, and of one that does not."""
+    sources = assistant.stream(ASKED).prepared.composed.sources
+    says = {s.n: "Nairobi" in str(s.hit.text) for s in sources}
+    return next(n for n in says if says[n]), next(n for n in says if not says[n])
+
+
+def writes(monkeypatch: pytest.MonkeyPatch, generator: Any, text: str) -> None:
     monkeypatch.setattr(type(generator), "stream", lambda *_: iter(text.split(" ")))
 
 
@@ -52,15 +58,15 @@ def test_a_doubted_answer_is_never_given(
 ) -> None:
     before = assistant.stream(ASKED)
     assert before.read().text != NOT_FOUND and "check" in before.answer.timing_s
-    right = before.answer.citations[0].n
-    wrong = next(s.n for s in reversed(before.answer.sources) if "Nairobi" not in str(s.hit.text))
-    cites(monkeypatch, pocket_generator, f"It is Lusaka [{wrong}].")
+    right, wrong = numbers(assistant)
+    assert before.answer.citations[0].n == right
+    writes(monkeypatch, pocket_generator, f"It is Lusaka [{wrong}].")
     stream = assistant.stream(ASKED)
     assert list(stream) == [NOT_FOUND]
     answer = stream.answer
     assert answer.withheld == f"ItisLusaka[{wrong}]."
     assert answer.abstained and not answer.citations and not any(s.cited for s in answer.sources)
-    cites(monkeypatch, pocket_generator, f"It is Nairobi [{right}].")
+    writes(monkeypatch, pocket_generator, f"It is Nairobi [{right}].")
     assert list(assistant.stream(ASKED)) == [f"ItisNairobi[{right}]."]
 
 
@@ -69,11 +75,7 @@ def test_answers_written_together_are_looked_at_too(
     assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = [ASKED, "What is the highest point of Peru?"]
-    sources = [assistant.stream(one).prepared.composed.sources for one in asked]
-    right, wrong = (
-        next(s.n for s in sources[0] if ("Nairobi" in str(s.hit.text)) == there)
-        for there in (True, False)
-    )
+    right, wrong = numbers(assistant)
     texts = [f"It is Lusaka [{wrong}].", NOT_FOUND]
     monkeypatch.setattr(pocket_generator, "batch", 2)
     order = list[str]()
@@ -97,9 +99,8 @@ def test_answers_written_together_are_looked_at_too(
 def test_what_is_withheld_is_not_verified_and_can_be_looked_up(
     assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sources = assistant.stream(ASKED).prepared.composed.sources
-    wrong = next(s.n for s in sources if "Nairobi" not in str(s.hit.text))
-    cites(monkeypatch, pocket_generator, f"Lusaka [{wrong}].")
+    _, wrong = numbers(assistant)
+    writes(monkeypatch, pocket_generator, f"Lusaka [{wrong}].")
     answer = assistant.ask(ASKED, verify=True)
     assert answer.abstained and answer.support is None
     assert answer.to_dict()["withheld"] == f"Lusaka[{wrong}]."
@@ -119,13 +120,8 @@ def test_what_is_not_looked_at(
     assert assistant.stream(ASKED).prepared.is_doubtful
 
 
-def test_other_models_are_taken_at_their_word() -> None:
-    class Text:
-        model_type, max_position_embeddings = "llama", 4096
-
-    class Config:
-        model_type, text_config = "llava", Text()
-
-    assert not family_of(Config(), "llava-1.5-7b-hf", frozenset()).doubts
-    Config.ragvis_template = "pocket"  # type: ignore[attr-defined]
-    assert family_of(Config(), "pocket", frozenset()).doubts
+def test_other_models_are_taken_at_their_word(
+    pocket_generator: Any, load: Callable[[str], Any]
+) -> None:
+    assert pocket_generator.spec.doubts
+    assert not load("llava_1_5").spec.doubts

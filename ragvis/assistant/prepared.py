@@ -87,7 +87,7 @@ class Prepared:
         brought = [media.load_picture(source) for source in given]
         self.query = self._standalone(question, history)
         again = [] if brought else history.attachments(question)
-        self._photos = photos = brought or [self._pictures[one.hit.id] for one in again]
+        photos = self._photos = brought or [self._pictures[one.hit.id] for one in again]
         with self.timed("retrieve"):
             ranked, known_as = self._retrieve(options.k, photos)
         self.generation = ranked.generation
@@ -124,6 +124,7 @@ class Prepared:
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
+        """Count what is done inside among a step's seconds."""
         started = time.perf_counter()
         yield
         self.timing[step] = self.timing.get(step, 0.0) + time.perf_counter() - started
