@@ -16,7 +16,7 @@ ATTACHED = "a"  # what the ids of pictures begin with that came with a question
 
 Modality = Literal["text", "image"]
 MODALITIES: tuple[Modality, ...] = ("text", "image")
-Placement = Literal["text", "pixels", "caption", "note"]
+Placement = Literal["text", "pixels", "caption", "note", "name"]
 Box = tuple[float, float, float, float]
 Tell = Callable[[str], None]  # takes one-line notices
 
@@ -88,14 +88,23 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A hit under its number in a prompt; ``note`` is what the model said of a picture that went
-    in as that."""
+    """A hit under its number in a prompt.
+
+    Attributes:
+        note: what the model said of a picture that went in as that; of one that did not go in
+            itself, its name, which stands in the question instead.
+    """
 
     n: int
     hit: Hit
     placed: Placement
     cited: bool = False
     note: str = ""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the model is shown it, in whatever way."""
+        return self.placed != "name"
 
     def to_dict(self) -> dict[str, Any]:
         """The hit's keys with ``n``, ``cited``, ``placed`` and ``note`` beside them."""

@@ -123,6 +123,24 @@ def test_a_photo_with_the_question_leaves_room_for_one_retrieved_picture() -> No
     assert composed.prompt.count("<image>") == 3  # the question's own, and no retrieved one
 
 
+def test_a_photo_that_is_asked_about_by_name_is_listed_and_not_shown() -> None:
+    photo = Attachment(make_hit(0, "image", None), (9, 9), "Stilt", by_name=True)
+    hits = [make_hit(1, "image"), make_hit(2, "image"), make_hit(3)]
+    sizes = {"i1": (9, 9), "i2": (9, 9)}
+    composed = compose("What does Stilt fear?", hits, [photo], sizes, make_spec(pixels=1))
+    assert [(s.n, s.placed) for s in composed.sources] == [
+        (1, "pixels"),
+        (2, "caption"),
+        (3, "text"),
+        (4, "name"),
+    ]
+    assert composed.sources[-1].note == "Stilt" and not composed.sources[-1].is_shown
+    assert "[4]" not in composed.prompt and "Stilt" not in composed.prompt.partition("Question")[0]
+    assert composed.prompt.count("<image>") == 1
+    without = compose("What does Stilt fear?", hits, [], sizes, make_spec(pixels=1))
+    assert composed.prompt == without.prompt and composed.ledger == without.ledger
+
+
 def test_a_picture_that_cannot_be_opened_is_listed() -> None:
     hits = [make_hit(1, "image", "a caption"), make_hit(2)]
     why = {"i1": "it changed since it was indexed"}

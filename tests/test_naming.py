@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEMO
+from conftest import DEMO, run_command_line
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import ragvis
+from ragvis import encoder as encoders
 from ragvis.assistant import history, prepared
+from ragvis.assistant.assistant import Chat
 from ragvis.composer import named
+from ragvis.logs import Entry, record_of, resume
 
 
 @pytest.mark.parametrize(
@@ -99,13 +105,69 @@ def test_only_a_model_that_does_not_link_them_is_asked_by_name(
     retriever = ragvis.Retriever(ragvis.Index.open(demo_index))
     photo, question = DEMO / "images" / "landmark-eiffel-tower.jpg", "How high is this building?"
 
-    def prompt() -> str:
+    def ask() -> prepared.Prepared:
         options, past = prepared.AskOptions(), history.History()
-        ready = prepared.Prepared(
+        return prepared.Prepared(
             retriever, lambda: pocket_generator, question, photo, options, past
         )
-        return ready.composed.prompt
 
-    assert "Question: How high is landmark eiffel tower?" in prompt()  # its file's name
+    by_name = ask()
+    prompt = by_name.composed.prompt
+    assert "Question: How high is landmark eiffel tower?" in prompt  # its file's name
+    assert "<image>" not in prompt and not by_name.pictures
+    assert by_name.composed.sources[-1].note == "landmark eiffel tower"
     monkeypatch.setattr(pocket_generator, "family", replace(pocket_generator.family, links=True))
-    assert f"Question: {question}" in prompt()
+    shown = ask()
+    assert f"Question: {question}" in shown.composed.prompt and len(shown.pictures) == 1
+
+
+def test_a_conversation_goes_on_about_a_photo_that_had_a_name(
+    demo_index: Any, pocket_generator: Any
+) -> None:
+    """It is shown where it is not named, and a conversation from the log is the same."""
+    photo = DEMO / "images" / "animal-panda.jpg"
+    with ragvis.Index.open(demo_index) as index:
+        assistant = ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
+        chat = assistant.chat()
+        stream = chat.stream("What do the sources say about the animal in the image?", photo)
+        answer = stream.read()
+        own = answer.sources[-1]
+        assert (own.hit.file, own.placed) == (str(photo), "name")
+        assert "bamboo" in answer.text and not own.cited
+        record = json.loads(json.dumps(record_of(stream)))
+        taken = Chat(
+            assistant, prepared.AskOptions(), resume([Entry(1, "talk", "now", record)], pytest.fail)
+        )
+        for one in (chat, taken):
+            follow_up = one.stream("And where does it live?").prepared
+            assert [s.hit.file for s in follow_up.composed.pixel_sources] == [str(photo)]
+            assert follow_up.composed.sources[0].n == own.n
+
+
+def test_where_nothing_is_known_of_the_name_the_model_is_not_asked(
+    tmp_path: Path,
+    pocket_encoder: Any,
+    pocket_generator: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encoders, "load", lambda name, tell: pocket_encoder)
+    photo = tmp_path / "stilt.png"
+    Image.effect_mandelbrot((90, 90), (-2, -2, 1, 2), 90).save(photo)
+    with ragvis.Index.create(tmp_path / "index", "pocket") as index:
+        index.add([photo])
+        assistant = ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
+        stream = assistant.stream("What is this animal afraid of?", photo)
+        answer = stream.read()
+    assert answer.abstained and not answer.prompt and not answer.usage["prompt_tokens"]
+    assert [(s.placed, s.note) for s in answer.sources] == [("name", "stilt")]
+    record = json.loads(json.dumps(record_of(stream)))
+    assert resume([Entry(1, "talk", "now", record)], pytest.fail).attachments("And it?")
+
+
+def test_the_command_line_says_what_a_photo_was_taken_for(demo_index: Any) -> None:
+    photo = str(DEMO / "images" / "animal-panda.jpg")
+    question = "What do the sources say about the animal in the image?"
+    result = run_command_line("ask", question, "-i", str(demo_index), "-a", photo)
+    assert result.exit_code == 0, result.stderr
+    said = "animal-panda.jpg was taken for “animal panda” and asked about as that"
+    assert said in result.stderr and photo not in result.stdout

@@ -303,7 +303,7 @@ class AnswerStream:
             coming = iter([self._written.text])
         else:
             coming = generator.stream(*self.prepared.shown_to_model, self.options.sampling)
-        checked = CitationFilter({s.n for s in composed.sources})
+        checked = CitationFilter({s.n for s in composed.sources if s.is_shown})
         pieces = checked.of(joined(composed.opening, coming))
         yield from self._looked_at(pieces) if self.prepared.is_doubtful else pieces
 
@@ -395,5 +395,6 @@ def _unasked(composed: Composed) -> Composed:
     """The model was not asked: nothing entered it."""
     ledger = composed.ledger
     ledger = replace(ledger, system=0, images=0, passages=0, history=0, question=0, total=0)
-    turn = replace(composed.turn, sources=())
+    unseen = tuple(s for s in composed.turn.sources if not s.is_shown)
+    turn = replace(composed.turn, sources=unseen)
     return replace(composed, prompt="", turn=turn, kept=(), ledger=ledger)

@@ -106,12 +106,14 @@ class Prepared:
         # Not one that leans on others: it is joined with them, and they may mean another photo
         if photos and not (spec.links or leans):
             self.asked = named(question, known_as, [hit.text or "" for hit in hits])
+            # Asked in words alone it answers better, and the photo is not looked at for nothing
+            shown = [replace(one, by_name=self.asked != question) for one in shown]
         self.composed = self._compose(hits, shown, history)
         if not (photos or leans):
             self.composed = _begun(self.composed, hits, Request.of(question), spec)
         goes_on = bool(self.composed.kept) and leans
         # Without evidence there is nothing to answer from, and the model is not asked
-        placed = bool(self.composed.turn.sources)
+        placed = any(source.is_shown for source in self.composed.turn.sources)
         self.has_evidence = placed or (bool(self.composed.sources) and (bool(hits) or goes_on))
 
     @property
@@ -151,7 +153,7 @@ class Prepared:
         with self.timed("compose"):
             unopened = self._open_pictures(images)
         new = [hit for hit in images if hit.id not in held | set(unopened)]
-        notes = self._notes([*(one.hit for one in shown), *new])
+        notes = self._notes([*(one.hit for one in shown if not one.by_name), *new])
         with self.timed("compose"):
             sizes = {name: picture.size for name, picture in self._pictures.items()}
             past = history.past

@@ -79,7 +79,7 @@ class Verifier:
         Args and errors are those of ``check``.
         """
         cited = _cited(text, sources)
-        if len(cited) == len(sources):
+        if len(cited) == sum(s.is_shown for s in sources):
             return False  # that is what it was shown
         prompt = self._prompt(question, cited, pictures)
         return bool(self._judge.first_words([prompt], [NOT_FOUND])[0, 0] >= _WITHHELD_FROM)
@@ -98,7 +98,8 @@ class Verifier:
 
 def _cited(sentence: str, sources: Sequence[Source]) -> list[Source]:
     numbers = {c.n for c in find_citations(sentence)}
-    return [s for s in sources if s.n in numbers] or list(sources)
+    shown = [s for s in sources if s.is_shown]
+    return [s for s in shown if s.n in numbers] or shown
 
 
 def _without_citations(sentence: str) -> str:

@@ -184,12 +184,16 @@ def _print_sources(answer: Answer) -> None:
         click.echo("\nSources")
     for source in cited:
         click.echo(source_lines(source))
-    uncited = len(answer.sources) - len(cited)
+    uncited = sum(s.is_shown for s in answer.sources) - len(cited)
     if uncited:
         also = "also " if cited else ""
         click.echo(f"\n{uncited} {also}read and not cited (--json lists them)", err=True)
     for dropped in answer.ledger.dropped:
         click.echo(f"{dropped.id} was left out: {dropped.reason}", err=True)
+    for photo in answer.sources:
+        if not photo.is_shown:
+            said = shown(f"{photo.hit.name} was taken for “{photo.note}” and asked about as that")
+            click.echo(said, err=True)
 
 
 def source_lines(source: Source, whole: bool = False) -> str:

@@ -46,6 +46,7 @@ class Attachment:
     hit: Hit
     size: Size
     known_as: str = ""  # by the index, which has a picture that shows the same, or the encoder
+    by_name: bool = False  # the question has that name in it, and the model is not shown this
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Composed:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """Every source that is in the prompt."""
+        """Every source that is in the prompt, or has its name in the question."""
         return tuple(s for turn in (*self.kept, self.turn) for s in turn.sources)
 
     @property
@@ -196,7 +197,8 @@ def _too_long(composed: Composed, spec: PromptSpec, room: Room) -> PromptTooLong
 
 def _most_pixels(spec: PromptSpec, attachments: Sequence[Attachment]) -> int:
     """A photo with the question makes room for one picture more, to compare it with."""
-    return max(len(attachments), spec.pixels + bool(attachments))
+    shown = sum(not one.by_name for one in attachments)
+    return max(shown, spec.pixels + bool(shown))
 
 
 def _select(
@@ -208,8 +210,9 @@ def _select(
     unopened: Mapping[str, str],
     notes: Mapping[str, str],
 ) -> tuple[list[_Piece], list[Dropped]]:
-    pieces = [_brought(one, notes) for one in attachments]
-    pixels_left = _most_pixels(spec, attachments) - len(attachments)
+    brought = [_brought(one, notes) for one in attachments]
+    pieces = [p for p in brought if p.placed != "name"]
+    pixels_left = _most_pixels(spec, attachments) - len(pieces)
     dropped: list[Dropped] = []
     images = [h for h in hits if h.modality == "image"]
     for hit in images[: room.images]:
@@ -227,10 +230,13 @@ def _select(
             dropped.append(Dropped(hit.id, reason, 0))
     passages = [h for h in hits if h.modality == "text"]
     pieces += [_Piece(h, "text") for h in passages[: room.passages]]
-    return pieces, dropped
+    # Last, so that what the model sees is numbered from 1
+    return pieces + [p for p in brought if p.placed == "name"], dropped
 
 
 def _brought(one: Attachment, notes: Mapping[str, str]) -> _Piece:
+    if one.by_name:
+        return _Piece(one.hit, "name", fixed=True, note=one.known_as)
     note = notes.get(one.hit.id)
     if note is None:
         return _Piece(one.hit, "pixels", one.size, True, one.known_as)
@@ -292,8 +298,9 @@ class _Page:
     ) -> tuple[str, str, str, str]:
         """Pictures, passages, instruction and question; joined they are the user's message."""
         markers = self.spec.markers
-        lines = [_line(s.n, p, markers) for s, p in zip(sources, pieces, strict=True)]
-        split = sum(p.placed != "text" for p in pieces)
+        shown = [(s.n, p) for s, p in zip(sources, pieces, strict=True) if s.is_shown]
+        lines = [_line(n, p, markers) for n, p in shown]
+        split = sum(p.placed != "text" for _, p in shown)
         images, passages = "\n".join(lines[:split]), "\n".join(lines[split:])
         if images and passages:
             images += "\n"
