@@ -123,7 +123,11 @@ def test_a_refusal_has_no_opening(pieces: list[str]) -> None:
         ("a chart of the cats", 0.3, 0.5, "[1] shows"),
         ("the cat Tom", 1.0, 0.5, "[1] shows"),
         ("the cat Tom", 1.0, 0.9, ""),
-        ("weight of the cat Tom", 0.7, 0.5, ""),  # it may be something about him
+        ("weight of the cat Tom", 0.7, 0.1, ""),  # it may be something about him
+        ("the weight of the cat", 0.7, 0.1, ""),
+        ("a sleeping cat", 0.5, 0.1, "[1] shows"),
+        ("a sleeping cat", 0.5, 0.5, ""),
+        ("a cat is asleep", 0.5, 0.1, ""),
         ("Who photographed the cat?", 1.0, 0.5, ""),
     ],
 )

@@ -35,7 +35,7 @@ Pictures = Literal["pixels", "each"]  # how several of them are shown
 # A retrieved picture goes to the model only on strong evidence: one too many costs a second and
 # misleads (MRAG-Bench: distractor pictures make answers worse than none).
 LEAST_PICTURE = 0.5
-LEAST_BESIDE_THE_BEST = 0.1  # odds of a further picture, as a share of the best one's
+LEAST_BESIDE_THE_BEST = 0.1  # odds of what counts beside the best picture, as a share of its own
 LEAST_BESIDE_A_PICTURE = 0.5  # of a passage, where the question asks for a picture
 LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
 ALL_WORDS = 0.999  # of the query's wording, but for rounding
@@ -259,25 +259,33 @@ def _placeable(ranked: Ranked, least_picture: float, wants_pictures: bool) -> li
         return []
     images = [h for h in ranked.images if h.score >= least_picture]
     if images:
-        least = LEAST_BESIDE_THE_BEST * _odds(images[0].score)
-        images = [h for h in images if _odds(h.score) >= least]
+        best = images[0].score
+        images = [h for h in images if not _is_nothing_beside(h.score, best)]
     least_passage = LEAST_BESIDE_A_PICTURE if images and wants_pictures else 0.0
     return [*images, *(h for h in ranked.passages if h.score >= least_passage)]
 
 
 def _begun(composed: Composed, hits: Sequence[Hit], asked: Request, spec: PromptSpec) -> Composed:
-    """With an answer that begins with the picture that was asked for, or named in all its words: it
-    was placed because it more likely than not is the right one, so that a model which does not know
-    it again need not say that there is none."""
+    """With an answer that begins with the picture that was asked for; or named in all its words; or
+    described, where no passage comes near: it was placed because it more likely than not is the
+    right one, so that a model which does not know it again need not say that there is none."""
     picture = next((h for h in hits if h.modality == "image"), None)
     if picture is None:
         return composed
-    is_best = picture.score == max(hit.score for hit in hits)
+    best = max((hit.score for hit in hits if hit.modality == "text"), default=0.0)
+    is_best = picture.score >= best
     is_named = asked.names and picture.scores.get("words", 0.0) >= ALL_WORDS
+    is_described = asked.describes and _is_nothing_beside(best, picture.score)
     number = next((s.n for s in composed.sources if s.hit.id == picture.id), None)
-    if number is None or not (asked.only or (is_best and (asked.shows or is_named))):
+    if number is None or not (
+        asked.only or (is_best and (asked.shows or is_named or is_described))
+    ):
         return composed
     return opened(composed, spec, SHOWS.format(number))
+
+
+def _is_nothing_beside(score: float, best: float) -> bool:
+    return _odds(score) < LEAST_BESIDE_THE_BEST * _odds(best)
 
 
 def _odds(score: float) -> float:

@@ -30,6 +30,7 @@ _ASKING = re.compile(
     re.IGNORECASE,
 )
 _MAY_BE_OTHER = re.compile(rf"\b{_ALSO_OTHER}s?\b", re.IGNORECASE)
+_INDEFINITE = re.compile(r"an?\s", re.IGNORECASE)
 _SENTENCE = re.compile(
     r"[?？؟]|\b(?:is|are|was|were|do|does|did|can|could|may|must|should|shall|will|would|has|have|"
     r"had|i|we|you)\b",
@@ -63,11 +64,14 @@ class Request(NamedTuple):
         shows: it asks to be shown a picture, and nothing else: "a photo of …".
         only: of its kind there is nothing but pictures: a photo is one, a figure may be a number.
         names: it may be the name of a thing, and is no sentence.
+        describes: it is such a name with an article before it, "a cup of coffee": something to be
+            seen, and hardly something about it, as "the price of coffee" and "coffee price" are.
     """
 
     shows: bool
     only: bool
     names: bool
+    describes: bool
 
     @classmethod
     def of(cls, text: str) -> Request:
@@ -76,4 +80,5 @@ class Request(NamedTuple):
         request = _REQUEST.match(text)
         shows = request is not None and not _ASKING.search(text, request.end())
         names = not (_ASKING.search(text) or _SENTENCE.search(text))
-        return cls(shows, shows and not _MAY_BE_OTHER.search(text), names)
+        describes = names and _INDEFINITE.match(text) is not None
+        return cls(shows, shows and not _MAY_BE_OTHER.search(text), names, describes)
