@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_composer import FAMILIES, make_hit, make_spec
 
 import ragvis
-from ragvis.assistant.prepared import _begun
+from ragvis.assistant.placing import begun
 from ragvis.composer import Composed, compose, joined, opened
 from ragvis.prompts import NOT_FOUND, is_refusal
 from ragvis.retriever import Request
@@ -137,15 +137,15 @@ def test_a_picture_that_is_what_was_asked_for(
     picture = replace(make_hit(1, "image", score=0.8), scores={"words": words})
     hits = [picture, make_hit(2, score=passage)]
     asked = Request.of(question)
-    assert _begun(a_prompt(*hits), hits, asked, make_spec()).opening == opening
+    assert begun(a_prompt(*hits), hits, asked, make_spec()).opening == opening
 
 
 def test_the_best_picture_opens_the_answer_or_none() -> None:
     best, other = make_hit(1, "image", score=0.9), make_hit(2, "image", score=0.6)
     asked = Request.of("a photo of a cat")
     without = a_prompt(other)  # the best one could not be opened
-    assert not _begun(without, [best, other], asked, make_spec()).opening
-    assert not _begun(a_prompt(make_hit(3)), [make_hit(3)], asked, make_spec()).opening
+    assert not begun(without, [best, other], asked, make_spec()).opening
+    assert not begun(a_prompt(make_hit(3)), [make_hit(3)], asked, make_spec()).opening
 
 
 @pytest.fixture(scope="module")

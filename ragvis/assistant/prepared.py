@@ -12,16 +12,23 @@ from typing import TYPE_CHECKING, Literal, get_args
 from ragvis._arguments import as_list, require_text
 from ragvis.assistant.history import History
 from ragvis.assistant.notes import NoteTaker
+from ragvis.assistant.placing import (
+    LEAST_BESIDE_A_PHOTO,
+    LEAST_PICTURE,
+    begun,
+    images_for,
+    placeable,
+    room_for,
+)
 from ragvis.assistant.rewriting import rewritten
 from ragvis.assistant.verify import WEAK
-from ragvis.composer import Attachment, Composed, PromptSpec, Room, compose, named, opened
+from ragvis.composer import Attachment, Composed, compose, named
 from ragvis.errors import BadFile, UsageError
 from ragvis.generator.sampling import Sampling
 from ragvis.index import picture_of
 from ragvis.media import source as media
-from ragvis.prompts import SHOWS
 from ragvis.retriever import Manner, Query, Ranked, Request, Retriever, check_k
-from ragvis.types import ATTACHED, LEAST_EVIDENCE, Hit
+from ragvis.types import ATTACHED, Hit
 
 if TYPE_CHECKING:
     from ragvis.generator.choice import Generator
@@ -31,14 +38,6 @@ if TYPE_CHECKING:
     PictureSources = PictureSource | Sequence[PictureSource] | None  # one, several, none
 
 Pictures = Literal["pixels", "each"]  # how several of them are shown
-
-# A retrieved picture goes to the model only on strong evidence: one too many costs a second and
-# misleads (MRAG-Bench: distractor pictures make answers worse than none).
-LEAST_PICTURE = 0.5
-LEAST_BESIDE_THE_BEST = 0.1  # odds of what counts beside the best picture, as a share of its own
-LEAST_BESIDE_A_PICTURE = 0.5  # of a passage, where the question asks for a picture
-LEAST_BESIDE_A_PHOTO = 0.9  # where the question brings its own picture
-ALL_WORDS = 0.999  # of the query's wording, but for rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,40 +80,23 @@ class Prepared:
         require_text(question, "question")
         self.timing: dict[str, float] = {}  # seconds by step
         self.usage: dict[str, int] = {}  # tokens of the notes, where any were taken
-        self._retriever, self._generator, self._options = retriever, generator, options
+        self._retriever, self._generator = retriever, generator
+        self._question, self._options, self._history = question, options, history
+        self._leans = history.is_followed_by(question)
         self._pictures: dict[str, Picture] = dict(history.pictures)
         given = [] if images is None else as_list(images)
         brought = [media.load_picture(source) for source in given]
-        self.query = self._standalone(question, history)
+        self.query = self._standalone()
         again = [] if brought else history.attachments(question)
-        photos = self._photos = brought or [self._pictures[one.hit.id] for one in again]
-        with self.timed("retrieve"):
-            ranked, known_as = self._retrieve(options.k, photos)
-        self.generation = ranked.generation
-        with self.timed("load"):
-            spec = generator().spec
+        self._photos = brought or [self._pictures[one.hit.id] for one in again]
+        hits, known_as = self._found()
         self.attachments = [
             self._attach(history.attached + n, source, picture, known_as)
             for n, (source, picture) in enumerate(zip(given, brought, strict=True))
         ]
-        # A model that sees no earlier turn is asked, and shown, all that this one leans on
-        self.asked = question if spec.earlier_turns else self.query
-        shown = self.attachments if spec.earlier_turns else [*again, *self.attachments]
-        least = LEAST_BESIDE_A_PHOTO if photos else LEAST_PICTURE
-        hits = _placeable(ranked, least, not photos and Manner.of(question).pictures)
-        leans = history.is_followed_by(question)
-        # Not one that leans on others: it is joined with them, and they may mean another photo
-        if photos and not (spec.links or leans):
-            self.asked = named(question, known_as, [hit.text or "" for hit in hits])
-            # Asked in words alone it answers better, and the photo is not looked at for nothing
-            shown = [replace(one, by_name=self.asked != question) for one in shown]
-        self.composed = self._compose(hits, shown, history)
-        if not (photos or leans):
-            self.composed = _begun(self.composed, hits, Request.of(question), spec)
-        goes_on = bool(self.composed.kept) and leans
-        # Without evidence there is nothing to answer from, and the model is not asked
-        placed = any(source.is_shown for source in self.composed.turn.sources)
-        self.has_evidence = placed or (bool(self.composed.sources) and (bool(hits) or goes_on))
+        self.asked, shown = self._put(known_as, hits, again)
+        self.composed = self._compose(hits, shown)
+        self.has_evidence = self._has_evidence(bool(hits))
 
     @property
     def is_doubtful(self) -> bool:
@@ -131,33 +113,69 @@ class Prepared:
         yield
         self.timing[step] = self.timing.get(step, 0.0) + time.perf_counter() - started
 
-    def _standalone(self, question: str, history: History) -> str:
+    def _standalone(self) -> str:
         """What to search for. Pocket writes a follow-up anew worse than joining it with the
         question it leans on does (scripts/eval_followups.py)."""
-        if not history.is_followed_by(question):
-            return question
+        if not self._leans:
+            return self._question
         with self.timed("load"):
             model = self._generator()
+        joined = self._history.standalone(self._question)
         if not model.spec.earlier_turns:
-            return history.standalone(question)
+            return joined
         with self.timed("rewrite"):
-            anew = rewritten(model, history, question)
-        return anew or history.standalone(question)
+            return rewritten(model, self._history, self._question) or joined
 
-    def _compose(
-        self, hits: Sequence[Hit], shown: Sequence[Attachment], history: History
-    ) -> Composed:
-        spec, room = self._generator().spec, _room(self._options.k, self._options.sampling)
-        held = {s.hit.id for turn in history.past.turns for s in turn.sources}
-        images = _images(hits, room, held)
+    def _found(self) -> tuple[list[Hit], str]:
+        """What may be placed; and what the question's own picture is called, where that is
+        known."""
+        with self.timed("retrieve"):
+            ranked, known_as = self._retrieve(self._options.k, self._photos)
+        self.generation = ranked.generation
+        if self._photos:
+            return placeable(ranked, LEAST_BESIDE_A_PHOTO), known_as
+        wants_pictures = Manner.of(self._question).pictures
+        return placeable(ranked, LEAST_PICTURE, wants_pictures), known_as
+
+    def _put(
+        self, known_as: str, hits: Sequence[Hit], again: Sequence[Attachment]
+    ) -> tuple[str, Sequence[Attachment]]:
+        """How the model is asked, and the photos that are the question's."""
+        with self.timed("load"):
+            spec = self._generator().spec
+        if spec.earlier_turns:
+            asked, shown = self._question, self.attachments
+        else:  # it is asked, and shown, all that this turn leans on
+            asked, shown = self.query, [*again, *self.attachments]
+        # Not one that leans on others: it is joined with them, and they may mean another photo
+        if spec.links or self._leans or not self._photos:
+            return asked, shown
+        asked = named(self._question, known_as, [hit.text or "" for hit in hits])
+        # Asked in words alone it answers better, and the photo is not looked at for nothing
+        return asked, [replace(one, by_name=asked != self._question) for one in shown]
+
+    def _compose(self, hits: Sequence[Hit], shown: Sequence[Attachment]) -> Composed:
+        past, spec = self._history.past, self._generator().spec
+        room = room_for(self._options.k, self._options.sampling.max_new_tokens)
+        held = {s.hit.id for turn in past.turns for s in turn.sources}
+        images = images_for(hits, room, held)
         with self.timed("compose"):
             unopened = self._open_pictures(images)
         new = [hit for hit in images if hit.id not in held | set(unopened)]
         notes = self._notes([*(one.hit for one in shown if not one.by_name), *new])
         with self.timed("compose"):
             sizes = {name: picture.size for name, picture in self._pictures.items()}
-            past = history.past
-            return compose(self.asked, hits, shown, sizes, spec, room, unopened, past, notes)
+            made = compose(self.asked, hits, shown, sizes, spec, room, unopened, past, notes)
+        if self._photos or self._leans:
+            return made
+        return begun(made, hits, Request.of(self._question), spec)
+
+    def _has_evidence(self, is_found: bool) -> bool:
+        """Without any there is nothing to answer from, and the model is not asked."""
+        if any(source.is_shown for source in self.composed.turn.sources):
+            return True
+        goes_on = bool(self.composed.kept) and self._leans
+        return bool(self.composed.sources) and (is_found or goes_on)
 
     @property
     def pictures(self) -> dict[str, Picture]:
@@ -218,13 +236,6 @@ class Prepared:
         return unopened
 
 
-def _images(hits: Sequence[Hit], room: Room, held: set[str]) -> list[Hit]:
-    """The pictures that may be placed: what an earlier turn placed takes no room, unless that
-    turn leaves the prompt."""
-    images = [h for h in hits if h.modality == "image"]
-    return images[: room.images + sum(h.id in held for h in images)]
-
-
 def attached_hit(n: int, source: PictureSource, picture: Picture) -> Hit:
     """A picture that a person brought, the ``n``-th from 0, as a hit."""
     path = str(source) if isinstance(source, (str, Path)) else "picture"
@@ -243,50 +254,3 @@ def attached_hit(n: int, source: PictureSource, picture: Picture) -> Hit:
         text=None,
         file=path if media.is_url(path) else str(Path(path).absolute()),
     )
-
-
-def _room(k: int | None, sampling: Sampling) -> Room:
-    if k is None:
-        return Room(answer=sampling.max_new_tokens)
-    return Room(answer=sampling.max_new_tokens, passages=max(1, k - k // 3), images=k // 3)
-
-
-def _placeable(ranked: Ranked, least_picture: float, wants_pictures: bool) -> list[Hit]:
-    """As ranked: nothing where nothing is relevant; no picture without strong evidence, and no
-    passage without any beside a picture that was asked for."""
-    best = max((h.score for h in (*ranked.passages, *ranked.images)), default=0.0)
-    if best < LEAST_EVIDENCE:
-        return []
-    images = [h for h in ranked.images if h.score >= least_picture]
-    if images:
-        best = images[0].score
-        images = [h for h in images if not _is_nothing_beside(h.score, best)]
-    least_passage = LEAST_BESIDE_A_PICTURE if images and wants_pictures else 0.0
-    return [*images, *(h for h in ranked.passages if h.score >= least_passage)]
-
-
-def _begun(composed: Composed, hits: Sequence[Hit], asked: Request, spec: PromptSpec) -> Composed:
-    """With an answer that begins with the picture that was asked for; or named in all its words; or
-    described, where no passage comes near: it was placed because it more likely than not is the
-    right one, so that a model which does not know it again need not say that there is none."""
-    picture = next((h for h in hits if h.modality == "image"), None)
-    if picture is None:
-        return composed
-    best = max((hit.score for hit in hits if hit.modality == "text"), default=0.0)
-    is_best = picture.score >= best
-    is_named = asked.names and picture.scores.get("words", 0.0) >= ALL_WORDS
-    is_described = asked.describes and _is_nothing_beside(best, picture.score)
-    number = next((s.n for s in composed.sources if s.hit.id == picture.id), None)
-    if number is None or not (
-        asked.only or (is_best and (asked.shows or is_named or is_described))
-    ):
-        return composed
-    return opened(composed, spec, SHOWS.format(number))
-
-
-def _is_nothing_beside(score: float, best: float) -> bool:
-    return _odds(score) < LEAST_BESIDE_THE_BEST * _odds(best)
-
-
-def _odds(score: float) -> float:
-    return score / max(1e-6, 1.0 - score)
