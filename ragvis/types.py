@@ -88,11 +88,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A hit under its number in a prompt.
+    """A hit under its number in a prompt; or a photo of the question's that is not in it, as the
+    question says the photo's name instead (``placed`` is "name").
 
     Attributes:
-        note: what the model said of a picture that went in as that; of one that did not go in
-            itself, its name, which stands in the question instead.
+        note: what the model said of a picture that went in as that; or what a photo that did not
+            go in was taken for.
     """
 
     n: int

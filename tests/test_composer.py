@@ -124,7 +124,7 @@ def test_a_photo_with_the_question_leaves_room_for_one_retrieved_picture() -> No
 
 
 def test_a_photo_that_is_asked_about_by_name_is_listed_and_not_shown() -> None:
-    photo = Attachment(make_hit(0, "image", None), (9, 9), "Stilt", by_name=True)
+    photo = Attachment(make_hit(0, "image", None), (9, 9), "Stilt", unseen=True)
     hits = [make_hit(1, "image"), make_hit(2, "image"), make_hit(3)]
     sizes = {"i1": (9, 9), "i2": (9, 9)}
     composed = compose("What does Stilt fear?", hits, [photo], sizes, make_spec(pixels=1))

@@ -130,6 +130,20 @@ def test_a_changed_file_is_not_shown_as_what_was_read(tmp_path: Path, look: Any)
     assert "12 kilograms" in page.locator("mark").inner_text()  # what the model read
 
 
+def test_a_photo_that_was_not_shown_stands_apart(
+    demo_index: Path, tmp_path: Path, look: Any
+) -> None:
+    file = tmp_path / "page.html"
+    panda = str(DEMO / "images" / "animal-panda.jpg")
+    question = "What do the sources say about the animal in the image?"
+    run_command_line("ask", question, "-a", panda, "-i", demo_index, "-m", "pocket", "--html", file)
+    page = look(file)
+    photo = page.locator(".source", has_text=panda)
+    assert "taken for “animal panda”, and not shown" in photo.inner_text()
+    assert photo.locator("img").count() == 1
+    assert page.locator("#uncited .source", has_text=panda).count() == 0
+
+
 def test_a_refusal_has_a_page_too(demo_index: Path, tmp_path: Path, look: Any) -> None:
     file = tmp_path / "page.html"
     question = "zxqv blorf wimble quandary nonsense"

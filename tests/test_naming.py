@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from ragvis.assistant import history, prepared
 from ragvis.assistant.assistant import Chat
 from ragvis.composer import named
 from ragvis.logs import Entry, record_of, resume
+
+PANDA = DEMO / "images" / "animal-panda.jpg"
+DESCRIBED = "What do the sources say about the animal in the image?"
 
 
 @pytest.mark.parametrize(
@@ -125,14 +129,13 @@ def test_a_conversation_goes_on_about_a_photo_that_had_a_name(
     demo_index: Any, pocket_generator: Any
 ) -> None:
     """It is shown where it is not named, and a conversation from the log is the same."""
-    photo = DEMO / "images" / "animal-panda.jpg"
     with ragvis.Index.open(demo_index) as index:
         assistant = ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
         chat = assistant.chat()
-        stream = chat.stream("What do the sources say about the animal in the image?", photo)
+        stream = chat.stream(DESCRIBED, PANDA)
         answer = stream.read()
         own = answer.sources[-1]
-        assert (own.hit.file, own.placed) == (str(photo), "name")
+        assert (own.hit.file, own.placed) == (str(PANDA), "name")
         assert "bamboo" in answer.text and not own.cited
         record = json.loads(json.dumps(record_of(stream)))
         taken = Chat(
@@ -140,23 +143,30 @@ def test_a_conversation_goes_on_about_a_photo_that_had_a_name(
         )
         for one in (chat, taken):
             follow_up = one.stream("And where does it live?").prepared
-            assert [s.hit.file for s in follow_up.composed.pixel_sources] == [str(photo)]
+            assert [s.hit.file for s in follow_up.composed.pixel_sources] == [str(PANDA)]
             assert follow_up.composed.sources[0].n == own.n
 
 
-def test_where_nothing_is_known_of_the_name_the_model_is_not_asked(
+@pytest.mark.parametrize(("others", "k"), [((), None), (("animal-afraid.png",), 1)])
+def test_where_nothing_of_the_name_is_placed_the_model_is_not_asked(
     tmp_path: Path,
     pocket_encoder: Any,
     pocket_generator: Any,
     monkeypatch: pytest.MonkeyPatch,
+    others: tuple[str, ...],
+    k: int | None,
 ) -> None:
+    """Nothing is known of it, or nothing of that fits."""
     monkeypatch.setattr(encoders, "load", lambda name, tell: pocket_encoder)
+    monkeypatch.setattr(prepared, "LEAST_BESIDE_A_PHOTO", 0.0)  # any other picture is found
     photo = tmp_path / "stilt.png"
     Image.effect_mandelbrot((90, 90), (-2, -2, 1, 2), 90).save(photo)
+    for other in others:
+        Image.new("RGB", (90, 90), "red").save(tmp_path / other)
     with ragvis.Index.create(tmp_path / "index", "pocket") as index:
-        index.add([photo])
+        index.add([photo, *(tmp_path / other for other in others)])
         assistant = ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
-        stream = assistant.stream("What is this animal afraid of?", photo)
+        stream = assistant.stream("What is this animal afraid of?", photo, k=k)
         answer = stream.read()
     assert answer.abstained and not answer.prompt and not answer.usage["prompt_tokens"]
     assert [(s.placed, s.note) for s in answer.sources] == [("name", "stilt")]
@@ -164,10 +174,36 @@ def test_where_nothing_is_known_of_the_name_the_model_is_not_asked(
     assert resume([Entry(1, "talk", "now", record)], pytest.fail).attachments("And it?")
 
 
+@pytest.fixture
+def assistant(demo_index: Path, pocket_generator: Any) -> Iterator[ragvis.Assistant]:
+    with ragvis.Index.open(demo_index) as index:
+        yield ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
+
+
+def test_a_photo_that_is_not_shown_cannot_be_cited(
+    assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = assistant.stream(DESCRIBED, PANDA)
+    own = stream.prepared.composed.sources[-1]
+    said = f"It eats bamboo [1] [{own.n}]."
+    monkeypatch.setattr(type(pocket_generator), "stream", lambda *_: iter(said.split(" ")))
+    answer = stream.read()
+    assert own.placed == "name" and [c.n for c in answer.citations] == [1]
+    monkeypatch.undo()
+    (support,) = assistant.ask(DESCRIBED, PANDA, verify=True).support or ()
+    assert 0 <= support.score <= 1
+
+
+def test_photos_that_are_to_be_looked_at_are_shown(assistant: ragvis.Assistant) -> None:
+    noted = assistant.stream(DESCRIBED, PANDA, pictures="each").prepared
+    assert "Panda" in noted.asked and noted.composed.sources[0].placed == "note"
+    koala = PANDA.with_name("animal-koala.jpg")
+    both = assistant.stream(DESCRIBED, [PANDA, koala]).prepared
+    assert both.asked == DESCRIBED and len(both.pictures) == 2
+
+
 def test_the_command_line_says_what_a_photo_was_taken_for(demo_index: Any) -> None:
-    photo = str(DEMO / "images" / "animal-panda.jpg")
-    question = "What do the sources say about the animal in the image?"
-    result = run_command_line("ask", question, "-i", str(demo_index), "-a", photo)
+    result = run_command_line("ask", DESCRIBED, "-i", str(demo_index), "-a", str(PANDA))
     assert result.exit_code == 0, result.stderr
-    said = "animal-panda.jpg was taken for “animal panda” and asked about as that"
-    assert said in result.stderr and photo not in result.stdout
+    said = "taken for “animal panda”, and not shown to the model"
+    assert said in result.stderr and str(PANDA) not in result.stdout

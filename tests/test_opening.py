@@ -128,6 +128,7 @@ def test_a_refusal_has_no_opening(pieces: list[str]) -> None:
         ("a sleeping cat", 0.5, 0.1, "[1] shows"),
         ("a sleeping cat", 0.5, 0.5, ""),
         ("a cat is asleep", 0.5, 0.1, ""),
+        ("a cat's weight", 0.5, 0.1, "[1] shows"),  # what it takes for a description, too
         ("Who photographed the cat?", 1.0, 0.5, ""),
     ],
 )

@@ -395,6 +395,6 @@ def _unasked(composed: Composed) -> Composed:
     """The model was not asked: nothing entered it."""
     ledger = composed.ledger
     ledger = replace(ledger, system=0, images=0, passages=0, history=0, question=0, total=0)
-    unseen = tuple(s for s in composed.turn.sources if not s.is_shown)
-    turn = replace(composed.turn, sources=unseen)
+    sources = tuple(s for s in composed.turn.sources if not s.is_shown)
+    turn = replace(composed.turn, sources=sources)
     return replace(composed, prompt="", turn=turn, kept=(), ledger=ledger)

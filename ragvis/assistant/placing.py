@@ -1,4 +1,4 @@
-"""Which hits go into a prompt, and whether a picture opens the answer."""
+"""Which hits may go into a prompt, and whether a picture opens the answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def room_for(k: int | None, answer: int) -> Room:
     return Room(answer, passages=max(1, k - k // 3), images=k // 3)
 
 
-def placeable(ranked: Ranked, least_picture: float, wants_pictures: bool = False) -> list[Hit]:
+def placeable(ranked: Ranked, least_picture: float, wants_pictures: bool) -> list[Hit]:
     """As ranked: nothing where nothing is relevant; no picture without strong evidence, and no
     passage without any beside a picture that was asked for."""
     best = max((h.score for h in (*ranked.passages, *ranked.images)), default=0.0)
@@ -33,8 +33,8 @@ def placeable(ranked: Ranked, least_picture: float, wants_pictures: bool = False
         return []
     images = [h for h in ranked.images if h.score >= least_picture]
     if images:
-        best = images[0].score
-        images = [h for h in images if not _is_nothing_beside(h.score, best)]
+        best_picture = images[0].score
+        images = [h for h in images if not _is_nothing_beside(h.score, best_picture)]
     least_passage = LEAST_BESIDE_A_PICTURE if images and wants_pictures else 0.0
     return [*images, *(h for h in ranked.passages if h.score >= least_passage)]
 

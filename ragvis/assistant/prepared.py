@@ -94,14 +94,14 @@ class Prepared:
             self._attach(history.attached + n, source, picture, known_as)
             for n, (source, picture) in enumerate(zip(given, brought, strict=True))
         ]
-        self.asked, shown = self._put(known_as, hits, again)
+        self.asked, shown = self._by_name(known_as, hits, *self._with_before(again))
         self.composed = self._compose(hits, shown)
         self.has_evidence = self._has_evidence(bool(hits))
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether an answer in words, to a question in words, rests on weak evidence; and the model
-        can tell what it thinks of it."""
+        """Whether an answer in words, to a question without a photo, rests on weak evidence; and
+        the model can tell what it thinks of it."""
         in_words = not (self._photos or self.composed.opening)
         best = max((s.hit.score for s in self.composed.sources), default=0.0)
         return self._generator().spec.doubts and in_words and best < WEAK
@@ -133,26 +133,30 @@ class Prepared:
             ranked, known_as = self._retrieve(self._options.k, self._photos)
         self.generation = ranked.generation
         if self._photos:
-            return placeable(ranked, LEAST_BESIDE_A_PHOTO), known_as
+            return placeable(ranked, LEAST_BESIDE_A_PHOTO, wants_pictures=False), known_as
         wants_pictures = Manner.of(self._question).pictures
         return placeable(ranked, LEAST_PICTURE, wants_pictures), known_as
 
-    def _put(
-        self, known_as: str, hits: Sequence[Hit], again: Sequence[Attachment]
-    ) -> tuple[str, Sequence[Attachment]]:
-        """How the model is asked, and the photos that are the question's."""
+    def _with_before(self, again: Sequence[Attachment]) -> tuple[str, Sequence[Attachment]]:
+        """The question and its photos; for a model that sees no earlier turn, with all that they
+        lean on."""
         with self.timed("load"):
             spec = self._generator().spec
         if spec.earlier_turns:
-            asked, shown = self._question, self.attachments
-        else:  # it is asked, and shown, all that this turn leans on
-            asked, shown = self.query, [*again, *self.attachments]
-        # Not one that leans on others: it is joined with them, and they may mean another photo
-        if spec.links or self._leans or not self._photos:
-            return asked, shown
-        asked = named(self._question, known_as, [hit.text or "" for hit in hits])
-        # Asked in words alone it answers better, and the photo is not looked at for nothing
-        return asked, [replace(one, by_name=asked != self._question) for one in shown]
+            return self._question, self.attachments
+        return self.query, [*again, *self.attachments]
+
+    def _by_name(
+        self, known_as: str, hits: Sequence[Hit], asked: str, photos: Sequence[Attachment]
+    ) -> tuple[str, Sequence[Attachment]]:
+        """The same, with the photo's name in the question for a model that needs it there: asked
+        in words alone it answers better, and does not look at the photo for nothing."""
+        # Not where it leans on others: it is joined with them, and they may mean another photo
+        if self._generator().spec.links or self._leans or not self._photos:
+            return asked, photos
+        anew = named(asked, known_as, [hit.text or "" for hit in hits])
+        unseen = anew != asked and self._options.pictures == "pixels"
+        return anew, [replace(one, unseen=unseen) for one in photos]
 
     def _compose(self, hits: Sequence[Hit], shown: Sequence[Attachment]) -> Composed:
         past, spec = self._history.past, self._generator().spec
@@ -162,7 +166,7 @@ class Prepared:
         with self.timed("compose"):
             unopened = self._open_pictures(images)
         new = [hit for hit in images if hit.id not in held | set(unopened)]
-        notes = self._notes([*(one.hit for one in shown if not one.by_name), *new])
+        notes = self._notes([*(one.hit for one in shown if not one.unseen), *new])
         with self.timed("compose"):
             sizes = {name: picture.size for name, picture in self._pictures.items()}
             made = compose(self.asked, hits, shown, sizes, spec, room, unopened, past, notes)
@@ -175,7 +179,8 @@ class Prepared:
         if any(source.is_shown for source in self.composed.turn.sources):
             return True
         goes_on = bool(self.composed.kept) and self._leans
-        return bool(self.composed.sources) and (is_found or goes_on)
+        is_placed = any(source.is_shown for source in self.composed.sources)
+        return is_placed and (is_found or goes_on)
 
     @property
     def pictures(self) -> dict[str, Picture]:
@@ -207,8 +212,8 @@ class Prepared:
         """What is found; and what the question's own picture is called, where that is known.
 
         A picture that has a name, by the index or at sight, is looked for by that name; another one
-        by its vector. Retrieved pictures are for what the words ask: the photo itself is there
-        already.
+        by its vector. Retrieved pictures are for what the words ask: the one that shows what the
+        photo shows would tell nothing new.
         """
         most = max(8, k or 0)
         query = self._retriever.query(self.query, list(pictures))

@@ -79,7 +79,7 @@ class Verifier:
         Args and errors are those of ``check``.
         """
         cited = _cited(text, sources)
-        if len(cited) == sum(s.is_shown for s in sources):
+        if len(cited) == len(sources):
             return False  # that is what it was shown
         prompt = self._prompt(question, cited, pictures)
         return bool(self._judge.first_words([prompt], [NOT_FOUND])[0, 0] >= _WITHHELD_FROM)

@@ -192,8 +192,7 @@ def _print_sources(answer: Answer) -> None:
         click.echo(f"{dropped.id} was left out: {dropped.reason}", err=True)
     for photo in answer.sources:
         if not photo.is_shown:
-            said = shown(f"{photo.hit.name} was taken for “{photo.note}” and asked about as that")
-            click.echo(said, err=True)
+            click.echo(source_lines(photo), err=True)
 
 
 def source_lines(source: Source, whole: bool = False) -> str:
@@ -201,6 +200,9 @@ def source_lines(source: Source, whole: bool = False) -> str:
     hit = source.hit
     place = f", page {hit.page}" if hit.page else ""
     kind = "picture " if hit.modality == "image" else ""
+    line = f"  [{source.n}] {kind}{shown(hit.path)}{place}"
     text = hit.text or source.note
     said = (shown(text, keep_lines=True) if whole else snippet(text)) if text else ""
-    return f"  [{source.n}] {kind}{shown(hit.path)}{place}" + (f"\n      “{said}”" if said else "")
+    if not source.is_shown:
+        return f"{line}\n      taken for “{said}”, and not shown to the model"
+    return line + (f"\n      “{said}”" if said else "")

@@ -46,7 +46,7 @@ class Attachment:
     hit: Hit
     size: Size
     known_as: str = ""  # by the index, which has a picture that shows the same, or the encoder
-    by_name: bool = False  # the question has that name in it, and the model is not shown this
+    unseen: bool = False  # the question names it instead, and the model is not shown it
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ _NO_PAST = Past()
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A prompt, the sources in it by number (those of earlier turns first), and its ledger."""
+    """A prompt, its sources by number (those of earlier turns first), and its ledger."""
 
     prompt: str
     turn: Turn  # this one; its answer is not there yet
@@ -91,7 +91,7 @@ class Composed:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """Every source that is in the prompt, or has its name in the question."""
+        """Every source that is in the prompt, and the photos that are named there instead."""
         return tuple(s for turn in (*self.kept, self.turn) for s in turn.sources)
 
     @property
@@ -132,7 +132,8 @@ def compose(
     Args:
         question: as the model is to be asked; it is always placed whole.
         hits: passages and pictures, best first.
-        attachments: pictures that came with the question; placed first, never dropped.
+        attachments: pictures that came with the question; placed first, never dropped. An
+            ``unseen`` one is not in the prompt, and its number comes last.
         sizes: pixel size of each picture hit by id.
         spec: the model's template, limits and counts.
         room: how much to place.
@@ -197,7 +198,7 @@ def _too_long(composed: Composed, spec: PromptSpec, room: Room) -> PromptTooLong
 
 def _most_pixels(spec: PromptSpec, attachments: Sequence[Attachment]) -> int:
     """A photo with the question makes room for one picture more, to compare it with."""
-    shown = sum(not one.by_name for one in attachments)
+    shown = sum(not one.unseen for one in attachments)
     return max(shown, spec.pixels + bool(shown))
 
 
@@ -210,8 +211,7 @@ def _select(
     unopened: Mapping[str, str],
     notes: Mapping[str, str],
 ) -> tuple[list[_Piece], list[Dropped]]:
-    brought = [_brought(one, notes) for one in attachments]
-    pieces = [p for p in brought if p.placed != "name"]
+    pieces = [_brought(one, notes) for one in attachments if not one.unseen]
     pixels_left = _most_pixels(spec, attachments) - len(pieces)
     dropped: list[Dropped] = []
     images = [h for h in hits if h.modality == "image"]
@@ -230,13 +230,12 @@ def _select(
             dropped.append(Dropped(hit.id, reason, 0))
     passages = [h for h in hits if h.modality == "text"]
     pieces += [_Piece(h, "text") for h in passages[: room.passages]]
-    # Last, so that what the model sees is numbered from 1
-    return pieces + [p for p in brought if p.placed == "name"], dropped
+    unseen = [one for one in attachments if one.unseen]
+    pieces += [_Piece(one.hit, "name", fixed=True, note=one.known_as) for one in unseen]
+    return pieces, dropped
 
 
 def _brought(one: Attachment, notes: Mapping[str, str]) -> _Piece:
-    if one.by_name:
-        return _Piece(one.hit, "name", fixed=True, note=one.known_as)
     note = notes.get(one.hit.id)
     if note is None:
         return _Piece(one.hit, "pixels", one.size, True, one.known_as)

@@ -64,8 +64,8 @@ class Request(NamedTuple):
         shows: it asks to be shown a picture, and nothing else: "a photo of …".
         only: of its kind there is nothing but pictures: a photo is one, a figure may be a number.
         names: it may be the name of a thing, and is no sentence.
-        describes: it is such a name with an article before it, "a cup of coffee": something to be
-            seen, and hardly something about it, as "the price of coffee" and "coffee price" are.
+        describes: it is such a name with "a" or "an" before it, "a cup of coffee": something to be
+            seen rather than something about it, as "the price of coffee" and "coffee price" are.
     """
 
     shows: bool
