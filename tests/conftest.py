@@ -168,6 +168,20 @@ def demo_index(pocket_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
+@pytest.fixture
+def assistant(demo_index: Path, pocket_generator: Any) -> Iterator[Any]:
+    """Pocket over the demo collection."""
+    import ragvis
+
+    with ragvis.Index.open(demo_index) as index:
+        yield ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
+
+
+def writes(monkeypatch: pytest.MonkeyPatch, generator: Any, text: str) -> None:
+    """Have a model write this, whatever it is asked."""
+    monkeypatch.setattr(type(generator), "stream", lambda *_: iter(text.split(" ")))
+
+
 def run_command_line(*arguments: str | Path, stdin: str | None = None) -> Result:
     """The real command line in this process, errors and exit codes included."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
@@ -24,12 +23,6 @@ QUESTIONS = [
     "Which tool grips a nut?",  # whose answer is looked at again
 ]
 SHORT = Sampling(max_new_tokens=8)
-
-
-@pytest.fixture
-def assistant(demo_index: Path, pocket_generator: Any) -> Iterator[ragvis.Assistant]:
-    with ragvis.Index.open(demo_index) as index:
-        yield ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
 
 
 def told(answer: ragvis.Answer) -> tuple[str, int, int]:

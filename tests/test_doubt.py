@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import DEMO
+from conftest import DEMO, writes
 from test_verify import OWLS, PUMP
 
 import ragvis
@@ -35,21 +34,11 @@ def weak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared, "WEAK", 1.1)
 
 
-@pytest.fixture
-def assistant(demo_index: Path, pocket_generator: Any) -> Iterator[ragvis.Assistant]:
-    with ragvis.Index.open(demo_index) as index:
-        yield ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
-
-
 def numbers(assistant: ragvis.Assistant) -> tuple[int, int]:
     """Of a source that answers, and of one that does not."""
     sources = assistant.stream(ASKED).prepared.composed.sources
     says = {s.n: "Nairobi" in str(s.hit.text) for s in sources}
     return next(n for n in says if says[n]), next(n for n in says if not says[n])
-
-
-def writes(monkeypatch: pytest.MonkeyPatch, generator: Any, text: str) -> None:
-    monkeypatch.setattr(type(generator), "stream", lambda *_: iter(text.split(" ")))
 
 
 @pytest.mark.usefixtures("weak")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEMO, run_command_line
+from conftest import DEMO, run_command_line, writes
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 import ragvis
 from ragvis import encoder as encoders
-from ragvis.assistant import history, prepared
+from ragvis.assistant import prepared
 from ragvis.assistant.assistant import Chat
+from ragvis.assistant.history import History
 from ragvis.composer import named
 from ragvis.logs import Entry, record_of, resume
 
@@ -110,7 +110,7 @@ def test_only_a_model_that_does_not_link_them_is_asked_by_name(
     photo, question = DEMO / "images" / "landmark-eiffel-tower.jpg", "How high is this building?"
 
     def ask() -> prepared.Prepared:
-        options, past = prepared.AskOptions(), history.History()
+        options, past = prepared.AskOptions(), History()
         return prepared.Prepared(
             retriever, lambda: pocket_generator, question, photo, options, past
         )
@@ -126,25 +126,22 @@ def test_only_a_model_that_does_not_link_them_is_asked_by_name(
 
 
 def test_a_conversation_goes_on_about_a_photo_that_had_a_name(
-    demo_index: Any, pocket_generator: Any
+    assistant: ragvis.Assistant,
 ) -> None:
     """It is shown where it is not named, and a conversation from the log is the same."""
-    with ragvis.Index.open(demo_index) as index:
-        assistant = ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
-        chat = assistant.chat()
-        stream = chat.stream(DESCRIBED, PANDA)
-        answer = stream.read()
-        own = answer.sources[-1]
-        assert (own.hit.file, own.placed) == (str(PANDA), "name")
-        assert "bamboo" in answer.text and not own.cited
-        record = json.loads(json.dumps(record_of(stream)))
-        taken = Chat(
-            assistant, prepared.AskOptions(), resume([Entry(1, "talk", "now", record)], pytest.fail)
-        )
-        for one in (chat, taken):
-            follow_up = one.stream("And where does it live?").prepared
-            assert [s.hit.file for s in follow_up.composed.pixel_sources] == [str(PANDA)]
-            assert follow_up.composed.sources[0].n == own.n
+    chat = assistant.chat()
+    stream = chat.stream(DESCRIBED, PANDA)
+    answer = stream.read()
+    own = answer.sources[-1]
+    assert (own.hit.file, own.placed) == (str(PANDA), "name")
+    assert "bamboo" in answer.text and not own.cited
+    record = json.loads(json.dumps(record_of(stream)))
+    history = resume([Entry(1, "talk", "now", record)], pytest.fail)
+    taken = Chat(assistant, prepared.AskOptions(), history)
+    for one in (chat, taken):
+        follow_up = one.stream("And where does it live?").prepared
+        assert [s.hit.file for s in follow_up.composed.pixel_sources] == [str(PANDA)]
+        assert follow_up.composed.sources[0].n == own.n
 
 
 @pytest.mark.parametrize(("others", "k"), [((), None), (("animal-afraid.png",), 1)])
@@ -174,19 +171,12 @@ def test_where_nothing_of_the_name_is_placed_the_model_is_not_asked(
     assert resume([Entry(1, "talk", "now", record)], pytest.fail).attachments("And it?")
 
 
-@pytest.fixture
-def assistant(demo_index: Path, pocket_generator: Any) -> Iterator[ragvis.Assistant]:
-    with ragvis.Index.open(demo_index) as index:
-        yield ragvis.Assistant(ragvis.Retriever(index), pocket_generator)
-
-
 def test_a_photo_that_is_not_shown_cannot_be_cited(
     assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = assistant.stream(DESCRIBED, PANDA)
     own = stream.prepared.composed.sources[-1]
-    said = f"It eats bamboo [1] [{own.n}]."
-    monkeypatch.setattr(type(pocket_generator), "stream", lambda *_: iter(said.split(" ")))
+    writes(monkeypatch, pocket_generator, f"It eats bamboo [1] [{own.n}].")
     answer = stream.read()
     assert own.placed == "name" and [c.n for c in answer.citations] == [1]
     monkeypatch.undo()

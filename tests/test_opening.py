@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import DEMO
@@ -123,7 +121,8 @@ def test_a_refusal_has_no_opening(pieces: list[str]) -> None:
         ("a chart of the cats", 0.3, 0.5, "[1] shows"),
         ("the cat Tom", 1.0, 0.5, "[1] shows"),
         ("the cat Tom", 1.0, 0.9, ""),
-        ("weight of the cat Tom", 0.7, 0.1, ""),  # it may be something about him
+        ("weight of the cat Tom", 0.7, 0.5, ""),  # it may be something about him
+        ("weight of the cat Tom", 0.7, 0.1, ""),
         ("the weight of the cat", 0.7, 0.1, ""),
         ("a sleeping cat", 0.5, 0.1, "[1] shows"),
         ("a sleeping cat", 0.5, 0.5, ""),
@@ -147,11 +146,6 @@ def test_the_best_picture_opens_the_answer_or_none() -> None:
     without = a_prompt(other)  # the best one could not be opened
     assert not begun(without, [best, other], asked, make_spec()).opening
     assert not begun(a_prompt(make_hit(3)), [make_hit(3)], asked, make_spec()).opening
-
-
-@pytest.fixture(scope="module")
-def assistant(demo_index: Path, pocket_generator: Any) -> ragvis.Assistant:
-    return ragvis.Assistant(ragvis.Retriever(ragvis.Index.open(demo_index)), pocket_generator)
 
 
 def test_pocket_says_which_picture_shows_it(assistant: ragvis.Assistant) -> None:

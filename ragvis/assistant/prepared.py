@@ -94,7 +94,8 @@ class Prepared:
             self._attach(history.attached + n, source, picture, known_as)
             for n, (source, picture) in enumerate(zip(given, brought, strict=True))
         ]
-        self.asked, shown = self._by_name(known_as, hits, *self._with_before(again))
+        asked, photos = self._with_before(again)
+        self.asked, shown = self._by_name(asked, photos, known_as, hits)
         self.composed = self._compose(hits, shown)
         self.has_evidence = self._has_evidence(bool(hits))
 
@@ -147,7 +148,7 @@ class Prepared:
         return self.query, [*again, *self.attachments]
 
     def _by_name(
-        self, known_as: str, hits: Sequence[Hit], asked: str, photos: Sequence[Attachment]
+        self, asked: str, photos: Sequence[Attachment], known_as: str, hits: Sequence[Hit]
     ) -> tuple[str, Sequence[Attachment]]:
         """The same, with the photo's name in the question for a model that needs it there: asked
         in words alone it answers better, and does not look at the photo for nothing."""

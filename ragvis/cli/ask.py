@@ -184,15 +184,15 @@ def _print_sources(answer: Answer) -> None:
         click.echo("\nSources")
     for source in cited:
         click.echo(source_lines(source))
-    uncited = sum(s.is_shown for s in answer.sources) - len(cited)
+    unseen = [s for s in answer.sources if not s.is_shown]
+    uncited = len(answer.sources) - len(cited) - len(unseen)
     if uncited:
         also = "also " if cited else ""
         click.echo(f"\n{uncited} {also}read and not cited (--json lists them)", err=True)
     for dropped in answer.ledger.dropped:
         click.echo(f"{dropped.id} was left out: {dropped.reason}", err=True)
-    for photo in answer.sources:
-        if not photo.is_shown:
-            click.echo(source_lines(photo), err=True)
+    for photo in unseen:
+        click.echo(source_lines(photo), err=True)
 
 
 def source_lines(source: Source, whole: bool = False) -> str:
