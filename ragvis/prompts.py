@@ -23,6 +23,7 @@ DESCRIBE = "Describe the image briefly."
 DESCRIBE_FOR = "Describe the image in one to three sentences, with what bears on this question: {}"
 # What pocket's language model was trained with where there are no sources.
 POCKET_CHAT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+IS_IT_SAID = "Asked: {} Answered: {} Is that what the sources say? Answer yes or no."
 DOES_IT_SAY = 'Does the source say that "{}" Answer yes or no.'
 
 # Asked of every new index: what such questions reach on it by chance is the floor that a

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ragvis.composer import Attachment, Room, compose, find_citations, sentences
+from ragvis.composer import Attachment, Room, compose, find_citations, sentences, without_citations
 from ragvis.generator.odds import logit, probability
 from ragvis.prompts import DOES_IT_SAY, NOT_FOUND
 from ragvis.types import Source, Support
@@ -58,7 +57,7 @@ class Verifier:
         """
         spans = sentences(text)
         cited = [_cited(text[start:end], sources) for start, end in spans]
-        claims = [DOES_IT_SAY.format(_without_citations(text[start:end])) for start, end in spans]
+        claims = [DOES_IT_SAY.format(without_citations(text[start:end])) for start, end in spans]
         prompts = [self._prompt(question, own, pictures) for own in cited]
         prompts += [self._prompt(c, own, pictures) for c, own in zip(claims, cited, strict=True)]
         words = self._judge.first_words(prompts, [NOT_FOUND, "Yes", "yes", "No", "no"])
@@ -100,14 +99,6 @@ def _cited(sentence: str, sources: Sequence[Source]) -> list[Source]:
     numbers = {c.n for c in find_citations(sentence)}
     shown = [s for s in sources if s.is_shown]
     return [s for s in shown if s.n in numbers] or shown
-
-
-def _without_citations(sentence: str) -> str:
-    if opening := re.match(r"\[\d+\](?= [a-z])", sentence):  # its subject: "[1] shows a cat."
-        sentence = "It" + sentence[opening.end() :]
-    for citation in reversed(find_citations(sentence)):
-        sentence = sentence[: citation.start].rstrip() + sentence[citation.end :]
-    return sentence.strip()
 
 
 def _weighed(answers: float, says: float) -> float:

@@ -1,6 +1,6 @@
 """Hits and a question in, one prompt and its ledger out. Pure functions; no torch."""
 
-from ragvis.composer.citations import CitationFilter, find_citations
+from ragvis.composer.citations import CitationFilter, find_citations, without_citations
 from ragvis.composer.compose import (
     Attachment,
     Composed,
@@ -35,4 +35,5 @@ __all__ = [
     "opened",
     "sentences",
     "settled",
+    "without_citations",
 ]

@@ -83,3 +83,12 @@ def _spelled_out(inside: str) -> list[int]:
         first, last = (int(n[:9]) if n else 0 for n in match.groups())
         found += range(first, min(last, first + _WIDEST) + 1) if last > first else [first]
     return found
+
+
+def without_citations(sentence: str) -> str:
+    """A sentence as it would be without them."""
+    if opening := re.match(r"\[\d+\](?= [a-z])", sentence):  # its subject: "[1] shows a cat."
+        sentence = "It" + sentence[opening.end() :]
+    for citation in reversed(find_citations(sentence)):
+        sentence = sentence[: citation.start].rstrip() + sentence[citation.end :]
+    return sentence.strip()

@@ -13,7 +13,9 @@ import random
 from pathlib import Path
 
 from scripts.pocket import pictures
+from scripts.pocket.checks import checks
 from scripts.pocket.documented import DocumentedMaker
+from scripts.pocket.lists import ListMaker
 from scripts.pocket.options import OptionMaker
 from scripts.pocket.pictorial import Picture, PictureMaker
 from scripts.pocket.rows import Row
@@ -21,10 +23,12 @@ from scripts.pocket.textual import TextMaker
 
 # How often each kind of page is made. A page has one to a dozen questions.
 MIX = {
-    "text": 40, "two_sources": 12, "two_facts": 10, "two_steps": 16, "docs": 10, "options": 24,
-    "follow_up": 10, "name": 16, "which": 12, "absent": 10, "is_there": 10, "picture_and_text": 20,
+    "text": 60, "lists": 24, "two_sources": 12, "two_facts": 10, "two_steps": 20, "docs": 10,
+    "options": 24, "follow_up": 10, "name": 16, "which": 12, "absent": 10, "is_there": 10, "picture_and_text": 20,
     "described": 6,
 }  # fmt: skip
+
+_CHECKED = 0.5  # share of the pages on which answers are looked at, too
 
 
 class Maker:
@@ -40,7 +44,8 @@ class Maker:
         self._pictures = PictureMaker(shown, self._chance, texts.writer)
         documented = DocumentedMaker(self._chance, held_out)
         options = OptionMaker(self._chance, held_out)
-        self._makers = (texts, documented, options, self._pictures)
+        lists = ListMaker(self._chance, held_out, texts.writer)
+        self._makers = (texts, documented, options, lists, self._pictures)
 
     def caption(self) -> Row:
         """Stage 1: what a picture shows."""
@@ -50,7 +55,7 @@ class Maker:
         """Questions about the same sources; the kind is one of ``MIX``."""
         maker = next(one for one in self._makers if hasattr(one, kind))
         rows: list[Row] = getattr(maker, kind)()
-        return rows
+        return [*rows, *(checks(rows, self._chance) if self._chance.random() < _CHECKED else ())]
 
     def pages(self, turns: int) -> list[Row]:
         """At least so many rows of the mix, those of a page one after another."""

@@ -13,6 +13,8 @@ from scripts.pocket.values import Values
 Row = dict[str, Any]
 Shown = tuple[str, str]  # a picture's file, "" where words stand for it; what its label says, or ""
 
+_SAME_FILE = 0.3  # share of the passages that come from the file of the one before
+
 
 class Sheet:
     """Numbered sources as a prompt has them, pictures first; any number of questions about them."""
@@ -27,8 +29,11 @@ class Sheet:
             label = labelled("image", f"img_{chance.randrange(10_000):04}.png")
             self._lines += [IMAGE_TOKEN] if file else []
             self._lines.append(f"[{n}] {label} — {known}" if known else f"[{n}] {label}")
+        file = values.make("document_file")
         for n, text in enumerate(passages, len(pictures) + 1):
-            self._lines.append(f"[{n}] {labelled('text', values.make('document_file'))}: {text}")
+            if chance.random() > _SAME_FILE:
+                file = values.make("document_file")
+            self._lines.append(f"[{n}] {labelled('text', file)}: {text}")
 
     def row(self, kind: str, asked: str, answer: str = "", gold: str = "") -> Row:
         """A question about them; without an answer, one that they leave open."""

@@ -15,6 +15,7 @@ from scripts.pocket.values import Values
 _FACTS = Path(__file__).parent / "facts.txt"
 _HELD_OUT = "held out"
 _SHE_OR_HE = ("She", "He")
+_HEADINGS = ("{t}:", "{t}, {date}:", "{t} of {named}:", "{town}, {t}:", "# {t}")
 _FILLERS = (
     "Please read this first.",
     "More about it can be found on the next page.",
@@ -173,17 +174,46 @@ class Writer:
         if r.random() < 0.3:
             filler = r.choice(_FILLERS)
             text = r.choice((f"{filler} {text}", f"{text} {filler}"))
+        if r.random() < 0.4:
+            text = f"{self._heading(subjects[0].domain)} {text}"
         return " ".join(text.split())
+
+    def _heading(self, domain: Domain) -> str:
+        """What ragvis puts before a part of a longer document: its title or its section's."""
+        title = upper(self._chance.choice(domain.titles))
+        form = self._chance.choice(
+            ("{t}:", "{t}, {date}:", "{t} of {named}:", "{town}, {t}:", "# {t}")
+        )
+        made = {name: self.values.make(name) for name in ("date", "named", "town")}
+        return form.format(t=title, **made)
 
     def _about(self, one: Subject) -> str:
         form = self._chance.choices(
-            (self._prose, self._prose_with_more, self._fields, self._titled), (6, 3, 3, 3)
+            (self._prose, self._joined, self._prose_with_more, self._fields, self._titled),
+            (5, 5, 3, 3, 3),
         )[0]
         return form(one)
 
     def _prose(self, one: Subject) -> str:
         """Sentences; the first names it."""
         return " ".join(upper(s) for s in self._sentences(one, named=False))
+
+    def _joined(self, one: Subject) -> str:
+        """Several facts a sentence: "The pump weighs 3 kg, which …, and costs …"."""
+        r = self._chance
+        sentences = [upper(s) for s in self._sentences(one, named=False)]
+        subject = upper(f"{'the ' if one.domain.kind == 'thing' else ''}{one.name} ")
+        ends = [s[len(subject) :].rstrip(".") for s in sentences if s.startswith(subject)]
+        others = [s for s in sentences if not s.startswith(subject)]
+        if len(ends) < 2:
+            return " ".join(f"{n}. {s}" for n, s in enumerate(sentences, 1))
+        cut = r.randint(2, min(4, len(ends)))
+        first, rest = ends[:cut], ends[cut:]
+        whole = f"{subject}{', '.join(first[:-1])} and {first[-1]}."
+        if r.random() < 0.3 and one.domain.kind != "country":
+            who = "who" if one.domain.kind == "person" else "which"
+            whole = f"{subject.rstrip()}, {who} {first[0]}, {' and '.join(first[1:])}."
+        return " ".join([whole, *(f"{one.pronoun} {end}." for end in rest), *others])
 
     def _prose_with_more(self, one: Subject) -> str:
         """The same, with sentences that say nothing, and values that were true once."""

@@ -6,6 +6,8 @@ import random
 import re
 from dataclasses import dataclass
 
+from ragvis.prompts import DOES_IT_SAY
+from scripts.pocket.checks import answered, checked
 from scripts.pocket.rows import Row, Sheet, cited, upper
 from scripts.pocket.texts import Fact, Subject, Writer
 
@@ -55,7 +57,31 @@ class TextMaker:
         rows = [self._known(page, *one) for one in self._chance.sample(said, many)]
         # With half as many a round of training made pocket refuse less than it had before
         rows += [self._open(page) for _ in range(self._chance.choice((1, 2, 2, 3)))]
+        return [*rows, *self._untrue(page)]
+
+    def _untrue(self, page: Page) -> list[Row]:
+        """Whether a source says of one what it says of another, or for one fact the value of
+        another one: it does not."""
+        r = self._chance
+        mixed = _mixed(page)
+        some = r.sample(mixed, min(len(mixed), r.choice((0, 1, 1, 2))))
+        rows = []
+        for one, fact, value in some:
+            asked = self._asked(one, fact)
+            whole = fact.answer.format(e=one.name, v=value)
+            rows.append(self._check(page, asked, whole, value, is_said=False))
+            _, known, said = r.choice(page.said())
+            value = known.values[said]
+            asked, whole = self._asked(known, said), known.answer(said)
+            rows.append(self._check(page, asked, whole, value, is_said=True))
         return rows
+
+    def _check(self, page: Page, asked: str, whole: str, value: str, is_said: bool) -> Row:
+        way = self._chance.random()
+        claim = answered(asked, f"{upper(whole if way < 0.7 else value)}.")
+        if way < 0.3:
+            claim = DOES_IT_SAY.format(f"{upper(whole)}.")
+        return checked(page.sheet.row("checked", asked), claim, is_said)
 
     def two_facts(self) -> list[Row]:
         """Two values of one thing, asked for at once."""
@@ -267,6 +293,30 @@ class TextMaker:
         if any(_overlap(s.values[f], value) for _, s, f in page.said() if f is fact):
             return ""
         return self._whose(one, fact, value)
+
+
+def _mixed(page: Page) -> list[tuple[Subject, Fact, str]]:
+    """What is there of another subject or of another fact, and not of this one."""
+    everyone = [one for some in page.about for one in some]
+    of_others = [
+        (one, fact, value)
+        for one in everyone
+        for other in everyone
+        if other.domain is one.domain and other is not one
+        for fact, value in other.values.items()
+    ]
+    of_its_own = [
+        (one, fact, value)
+        for one in everyone
+        for fact in one.domain.facts
+        for said, value in one.values.items()
+        if said is not fact and said.value == fact.value
+    ]
+    return [
+        (one, fact, value)
+        for one, fact, value in (*of_others, *of_its_own)
+        if fact not in one.values or not _overlap(one.values[fact], value)
+    ]
 
 
 def _overlap(one: str, other: str) -> bool:
