@@ -1,112 +1,162 @@
-"""An answer on weak evidence is looked at again before it is given."""
+"""An answer that the model is not sure of is looked at again before it is given."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import DEMO, writes
+from conftest import DEMO
 from test_verify import OWLS, PUMP
 
 import ragvis
-from ragvis.assistant import prepared
-from ragvis.assistant.verify import Verifier
+from ragvis.assistant import doubt
+from ragvis.assistant.verify import shown_again
 from ragvis.generator.sampling import Usage, Written
-from ragvis.prompts import NOT_FOUND
+from ragvis.prompts import IS_IT_SAID, NOT_FOUND
 
 ASKED = "What is the capital of Kenya?"
+RIGHT, WRONG = "The capital of Kenya is Nairobi [{}].", "The capital of Kenya is Lusaka [{}]."
 
 
-def test_what_the_cited_source_does_not_answer_is_doubted(pocket_generator: Any) -> None:
-    doubted = Verifier(pocket_generator).is_doubted
+def test_what_the_sources_say_is_told_from_what_they_do_not(pocket_generator: Any) -> None:
     asked = "How much does the Acme X2 pump weigh?"
-    said = "The Acme X2 pump weighs 38 kilograms {}."
-    assert doubted(asked, said.format("[2]"), [PUMP, OWLS], {})
-    assert not doubted(asked, said.format("[1]"), [PUMP, OWLS], {})
-    for all_of_it in ("[1][2]", ""):  # it was shown that already
-        assert not doubted(asked, said.format(all_of_it), [PUMP, OWLS], {})
+
+    def odds(said: str) -> float:
+        claim = IS_IT_SAID.format(asked, said)
+        prompt = shown_again(claim, [PUMP, OWLS], {}, pocket_generator.spec)
+        return float(pocket_generator.first(*prompt, "Yes")[0])
+
+    assert odds("The Acme X2 pump weighs 38 kilograms.") > 0.5
+    assert odds("The Acme X2 pump weighs 14 kilograms.") < 0.5
+    assert odds("Owls.") < 0.5
+
+
+def test_how_an_answer_begins_is_what_it_begins_with(
+    assistant: ragvis.Assistant, pocket_generator: Any
+) -> None:
+    shown = assistant.stream(ASKED).prepared.shown_to_model
+    text = "".join(pocket_generator.stream(*shown, ragvis.Sampling(max_new_tokens=8)))
+    odds, begun = pocket_generator.first(*shown, NOT_FOUND)
+    assert odds < 0.5 and text.startswith(begun)
+    own, other = pocket_generator.first(*shown, begun)
+    assert own > odds and other != begun
+    step = pocket_generator._decoder
+    pocket_generator._decoder = None  # as transformers' own layers have it
+    try:
+        assert pocket_generator.first(*shown, NOT_FOUND) == (pytest.approx(odds, abs=0.05), begun)
+    finally:
+        pocket_generator._decoder = step
 
 
 @pytest.fixture
 def weak(monkeypatch: pytest.MonkeyPatch) -> None:
     """All evidence is."""
-    monkeypatch.setattr(prepared, "WEAK", 1.1)
+    monkeypatch.setattr(doubt, "WEAK", 1.1)
 
 
-def numbers(assistant: ragvis.Assistant) -> tuple[int, int]:
-    """Of a source that answers, and of one that does not."""
+def says(monkeypatch: pytest.MonkeyPatch, generator: Any, text: str) -> list[str]:
+    """Have a model write this; the ends of its prompts."""
+    ends: list[str] = []
+
+    def stream(_: Any, prompt: str, *__: Any) -> Iterator[str]:
+        ends.append(prompt[-20:])
+        yield text.removeprefix("The") if prompt.endswith("The") else text
+
+    monkeypatch.setattr(type(generator), "stream", stream)
+    return ends
+
+
+def refuses(monkeypatch: pytest.MonkeyPatch, generator: Any, odds: float) -> None:
+    """Have a model refuse with these odds, or else begin with "The"."""
+    real = type(generator).first
+
+    def first(self: Any, prompt: str, pictures: Any, word: str) -> tuple[float, str]:
+        found: tuple[float, str] = real(self, prompt, pictures, word)
+        return (odds, "The") if word == NOT_FOUND else found
+
+    monkeypatch.setattr(type(generator), "first", first)
+
+
+def number(assistant: ragvis.Assistant) -> int:
+    """Of the source that answers."""
     sources = assistant.stream(ASKED).prepared.composed.sources
-    says = {s.n: "Nairobi" in str(s.hit.text) for s in sources}
-    return next(n for n in says if says[n]), next(n for n in says if not says[n])
+    return next(s.n for s in sources if "Nairobi" in str(s.hit.text))
 
 
 @pytest.mark.usefixtures("weak")
-def test_a_doubted_answer_is_never_given(
+def test_an_answer_that_is_not_stood_by_is_never_given(
     assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = assistant.stream(ASKED)
-    assert before.read().text != NOT_FOUND and "check" in before.answer.timing_s
-    right, wrong = numbers(assistant)
-    assert before.answer.citations[0].n == right
-    writes(monkeypatch, pocket_generator, f"It is Lusaka [{wrong}].")
+    n = number(assistant)
+    says(monkeypatch, pocket_generator, WRONG.format(n))
     stream = assistant.stream(ASKED)
     assert list(stream) == [NOT_FOUND]
     answer = stream.answer
-    assert answer.withheld == f"ItisLusaka[{wrong}]."
+    assert answer.withheld == WRONG.format(n) == answer.to_dict()["withheld"]
     assert answer.abstained and not answer.citations and not any(s.cited for s in answer.sources)
-    writes(monkeypatch, pocket_generator, f"It is Nairobi [{right}].")
-    assert list(assistant.stream(ASKED)) == [f"ItisNairobi[{right}]."]
+    assert assistant.ask(ASKED, verify=True).support is None
+    says(monkeypatch, pocket_generator, RIGHT.format(n))
+    stream = assistant.stream(ASKED)
+    assert list(stream) == [RIGHT.format(n)]
+    assert stream.answer.withheld is None and "check" in stream.answer.timing_s
 
 
 @pytest.mark.usefixtures("weak")
 def test_answers_written_together_are_looked_at_too(
     assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = [ASKED, "What is the highest point of Peru?"]
-    right, wrong = numbers(assistant)
-    texts = [f"It is Lusaka [{wrong}].", NOT_FOUND]
+    n = number(assistant)
+    texts = [WRONG.format(n), NOT_FOUND]
     monkeypatch.setattr(pocket_generator, "batch", 2)
-    order = list[str]()
 
     def write_many(prompts: Any, _: Any) -> list[Written]:
-        order.extend(prompt for prompt, _ in prompts)
-        return [Written(texts["Peru?" in prompt], Usage()) for prompt in order]
+        return [Written(texts["Peru?" in prompt], Usage()) for prompt, _ in prompts]
 
     monkeypatch.setattr(pocket_generator, "write_many", write_many)
+    asked = [ASKED, "What is the highest point of Peru?"]
     first, second = (stream.read() for stream in assistant.ask_many(asked))
-    assert len(order) == 2 and first.abstained and second.abstained
-    assert first.withheld == texts[0] and "check" in first.timing_s
-    assert second.withheld is None and "check" not in second.timing_s  # it had refused by itself
-    order.clear()
-    texts[0] = f"It is Nairobi [{right}]."
+    assert (first.abstained, first.withheld) == (True, texts[0])
+    assert (second.abstained, second.withheld) == (True, None)  # it had refused by itself
+    texts[0] = RIGHT.format(n)
     first, _ = (stream.read() for stream in assistant.ask_many(asked))
     assert (first.text, first.withheld) == (texts[0], None)
 
 
-@pytest.mark.usefixtures("weak")
-def test_what_is_withheld_is_not_verified_and_can_be_looked_up(
+@pytest.mark.parametrize(("said", "is_given"), [(RIGHT, True), (WRONG, False)])
+def test_what_it_would_have_said_is_looked_at_before_it_refuses(
+    assistant: ragvis.Assistant,
+    pocket_generator: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    is_given: bool,
+) -> None:
+    text = said.format(number(assistant))
+    refuses(monkeypatch, pocket_generator, 0.8)
+    ends = says(monkeypatch, pocket_generator, text)
+    answer = assistant.ask(ASKED)
+    assert ends[-1].endswith("assistant\nThe")
+    assert answer.text == (text if is_given else NOT_FOUND)
+    assert answer.withheld is None  # it never wrote that of its own
+    assert answer.prompt.endswith("The") == is_given
+
+
+def test_a_refusal_that_it_is_sure_of_stands(
     assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, wrong = numbers(assistant)
-    writes(monkeypatch, pocket_generator, f"Lusaka [{wrong}].")
-    answer = assistant.ask(ASKED, verify=True)
-    assert answer.abstained and answer.support is None
-    assert answer.to_dict()["withheld"] == f"Lusaka[{wrong}]."
+    refuses(monkeypatch, pocket_generator, 0.95)
+    ends = says(monkeypatch, pocket_generator, NOT_FOUND)
+    answer = assistant.ask(ASKED)
+    assert answer.abstained and "check" not in answer.timing_s and len(ends) == 1
 
 
-def test_what_is_not_looked_at(
-    assistant: ragvis.Assistant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert not assistant.stream(ASKED).prepared.is_doubtful  # strong evidence
-    monkeypatch.setattr(prepared, "WEAK", 1.1)
+def test_on_good_evidence_an_answer_comes_as_it_is_written(assistant: ragvis.Assistant) -> None:
+    stream = assistant.stream(ASKED)
+    pieces = list(stream)
+    assert len(pieces) > 2 and "check" not in stream.answer.timing_s
     photo = DEMO / "images" / "flag-japan.jpg"
-    assert not assistant.stream("the capital of this country", photo).prepared.is_doubtful
-    chat = assistant.chat(sampling=ragvis.Sampling(max_new_tokens=4))
-    chat.ask("the capital of this country", photo)
-    assert not chat.stream("and its highest point?").prepared.is_doubtful  # of the same photo
-    assert not assistant.stream("a photo of scissors").prepared.is_doubtful  # which begins with it
-    assert assistant.stream(ASKED).prepared.is_doubtful
+    assert assistant.stream("the capital of this country", photo).prepared.can_be_doubted
+    assert not assistant.stream("a photo of scissors").prepared.can_be_doubted  # it begins with it
 
 
 def test_other_models_are_taken_at_their_word(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
@@ -15,6 +16,7 @@ import torch
 from conftest import DEMO, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from peft import PeftModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from test_pocket_data import THINGS
@@ -29,6 +31,7 @@ from transformers import (
 from transformers.models.siglip import SiglipImageProcessorPil
 
 from ragvis import generator
+from ragvis._quiet import quiet
 from ragvis.conversation import TEMPLATES, find_template
 from ragvis.errors import ModelError, UsageError
 from ragvis.generator import Sampling
@@ -41,7 +44,7 @@ from scripts.pocket import (
     pictures,
     smoke,
 )
-from scripts.pocket.branches import Sheaf, gather
+from scripts.pocket.branches import Sheaf, gather, packed
 from scripts.pocket.card import card
 from scripts.pocket.conversations import IGNORED, Conversation
 from scripts.pocket.loop import Plan, train
@@ -311,33 +314,44 @@ def test_together_they_are_learned_as_one_by_one(small: smoke.Outcome) -> None:
         Image.new("RGB", (32, 32), (40 * n, 255 - 30 * n, 90)).save(folder / name)
     (folder / "page.json").write_text(json.dumps(page))
     size = len(trainee.encoded(Data(conversations.read(folder / "page.json"), "pocket"))[0].ids)
-    results = []
-    for longest in (1, 10 * size):
-        trainee.model.zero_grad()
-        read = conversations.read(folder / "page.json")
-        found = gather(
-            [
-                one
-                for conversation in read
-                for one in [
-                    conversations.encode(
-                        conversation, "pocket", trainee.processor.tokenizer, 16, 4096
-                    )
-                ]
-                if one is not None
-            ],
-            longest,
-            trainee.processor.image_token_id,
-        )
-        loss = trainee.loss(found)
-        loss.backward()  # type: ignore[no-untyped-call]
-        grads = [p.grad.clone() for p in trainee.connector.parameters()]
-        results.append((len(found), loss.detach(), grads))
-    (alone, loss, grads), (together, other, others) = results
-    assert alone == len(page) and together == 1
-    assert torch.allclose(loss, other, atol=1e-4)
-    for one, two in zip(grads, others, strict=True):
-        assert torch.allclose(one, two, atol=1e-4)
+    read = conversations.read(folder / "page.json")
+    tokenizer = trainee.processor.tokenizer
+    encoded = [conversations.encode(one, "pocket", tokenizer, 16, 4096) for one in read]
+    found = [one for one in encoded if one is not None]
+    image = trainee.processor.image_token_id
+    alone, together = (gather(found, longest, image) for longest in (1, 10 * size))
+    rows = packed(alone, 3 * size)
+    assert [len(some) for some in (alone, together)] == [len(page), 1] and len(rows) < len(page)
+    first, *others = (_learned(trainee, some) for some in (alone, together, rows))
+    for other in others:
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(first, other, strict=True))
+
+
+def _learned(trainee: Trainee, some: list[Sheaf]) -> list[torch.Tensor]:
+    """The loss, and the connector's gradient."""
+    trainee.model.zero_grad()
+    loss = trainee.loss(some)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return [loss.detach(), *(p.grad.clone() for p in trainee.connector.parameters())]
+
+
+@given(lengths=st.lists(st.integers(1, 50), min_size=1, max_size=60), width=st.integers(50, 200))
+def test_rows_hold_every_sheaf_once(lengths: list[int], width: int) -> None:
+    sheaves = [
+        Sheaf([n] * k, [n] * k, list(range(k)), [1] * k, (Path(str(n)),))
+        for n, k in enumerate(lengths)
+    ]
+    rows = packed(sheaves, width)
+    assert all(len(row.ids) <= width for row in rows)
+    held = [n for row in rows for n in dict.fromkeys(row.ids)]
+    assert sorted(held) == list(range(len(lengths)))
+    assert held == [int(image.name) for row in rows for image in row.images]
+    for row in rows:
+        assert all(row.ids.count(n) == lengths[n] for n in set(row.ids))
+        assert [row.page[i] == row.page[0] for i in range(len(row.ids))] == [
+            n == row.ids[0] for n in row.ids
+        ]
+        assert sum(w * w for w in row.weights) == pytest.approx(max(row.page) + 1)
 
 
 def test_the_card_is_that_of_the_weights_and_names_every_source() -> None:
@@ -353,7 +367,7 @@ def test_the_card_is_that_of_the_weights_and_names_every_source() -> None:
 def test_a_lora_can_be_gone_on_with(small: smoke.Outcome, tmp_path: Path) -> None:
     left = small.model.parent / "stage2" / LORA
     trainee = Trainee(small.model.parent / "base")
-    begun = trainee.add_lora(3, left)
+    begun = trainee.add_lora(3, left).learned
     held = load_file(left / "adapter_model.safetensors")
     assert sum(p.numel() for p in begun) == sum(part.numel() for part in held.values())
     sums = sorted(float(p.detach().half().float().sum()) for p in begun)
@@ -366,6 +380,21 @@ def test_a_lora_can_be_gone_on_with(small: smoke.Outcome, tmp_path: Path) -> Non
     for wrong in (other, tmp_path / "nowhere", tmp_path):
         with pytest.raises(UsageError, match="no LoRA of this model"):
             Trainee(small.model.parent / "base").add_lora(3, wrong)
+
+
+def test_a_lora_in_the_weights_is_what_peft_makes_of_it(small: smoke.Outcome) -> None:
+    left = small.model.parent / "stage2" / LORA
+    trainee = Trainee(small.model.parent / "base")
+    language = copy.deepcopy(trainee.model.model.language_model)
+    trainee.add_lora(3, left)
+    whole = LlamaForCausalLM(trainee.model.config.get_text_config())
+    whole.model.load_state_dict(language.state_dict())
+    with quiet():
+        theirs = PeftModel.from_pretrained(whole, str(left)).eval()
+    ids = torch.arange(24)[None]
+    with torch.no_grad():
+        ours = trainee.model.model.language_model.eval()(ids).last_hidden_state
+        assert torch.allclose(ours, theirs.base_model.model.model(ids).last_hidden_state, atol=1e-5)
 
 
 def test_wrong_files_and_numbers_are_refused_in_a_line(tmp_path: Path) -> None:

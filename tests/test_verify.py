@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ragvis
-from ragvis.assistant.verify import Verifier, _without_citations
-from ragvis.composer import sentences
+from ragvis.assistant.verify import Verifier
+from ragvis.composer import sentences, without_citations
 from ragvis.types import Hit, Source
 
 
@@ -59,7 +59,7 @@ def test_sentences_lie_in_order_and_leave_no_word_out(text: str) -> None:
     ],
 )
 def test_a_claim_has_no_numbers_and_a_subject(sentence: str, claim: str) -> None:
-    assert _without_citations(sentence) == claim
+    assert without_citations(sentence) == claim
 
 
 def test_what_the_source_says_scores_above_what_it_does_not(pocket_generator: Any) -> None:

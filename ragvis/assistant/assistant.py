@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragvis._arguments import require_many, require_part, require_text
 from ragvis.assistant.history import History, Said
 from ragvis.assistant.prepared import AskOptions, Pictures, Prepared
-from ragvis.composer import CitationFilter, find_citations, joined, mark_cited
+from ragvis.composer import CitationFilter, find_citations, joined, mark_cited, unasked
 from ragvis.errors import ModelError, RagvisError, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import Sampling, Usage, Written
@@ -24,7 +24,6 @@ from ragvis.types import Answer, Source, Support, Tell, silent
 if TYPE_CHECKING:
     from ragvis.assistant.prepared import PictureSources
     from ragvis.assistant.verify import Verifier
-    from ragvis.composer import Composed
     from ragvis.generator.choice import Generator
 
 WINDOW = 16  # questions that are answered together; all their pictures are in memory
@@ -235,6 +234,7 @@ class AnswerStream:
         self._verifier = _verifier(assistant.generator) if options.verify else None
         self._written: Written | None = None
         self._withheld: str | None = None
+        self._begun = ""  # the answer's first words, where the model was made to give one
         self._answer: Answer | None = None
 
     def read(self) -> Answer:
@@ -298,29 +298,29 @@ class AnswerStream:
     def _pieces(self) -> Iterator[str]:
         if not self.prepared.has_evidence:
             return
+        if not self.prepared.can_be_doubted:
+            yield from self._writing("")
+            return
+        from ragvis.assistant.doubt import Doubt
+
+        doubt = Doubt(self.prepared, self.assistant.generator)
+        yield from doubt.settled(self._writing)
+        self._withheld = doubt.withheld
+
+    def _writing(self, begun: str) -> Iterator[str]:
+        """The answer, its first words given, or as it was written before."""
         composed, generator = self.prepared.composed, self.assistant.generator
+        prompt, pictures = self.prepared.shown_to_model
+        self._begun, self._written = begun, None if begun else self._written
+        coming = generator.stream(prompt + begun, pictures, self.options.sampling)
         if self._written is not None:
             coming = iter([self._written.text])
-        else:
-            coming = generator.stream(*self.prepared.shown_to_model, self.options.sampling)
         checked = CitationFilter({s.n for s in composed.sources if s.is_shown})
-        pieces = checked.of(joined(composed.opening, coming))
-        yield from self._looked_at(pieces) if self.prepared.is_doubtful else pieces
-
-    def _looked_at(self, pieces: Iterator[str]) -> Iterator[str]:
-        """The answer in one piece, or a refusal where the model itself would not answer from what
-        it cites."""
-        text, prepared = "".join(pieces), self.prepared
-        if not is_refusal(text):
-            with prepared.timed("check"):
-                judge = self._verifier or _verifier(self.assistant.generator)
-                asked = (prepared.asked, text, prepared.composed.sources, prepared.pictures)
-                self._withheld = text.strip() if judge.is_doubted(*asked) else None
-        yield NOT_FOUND if self._withheld else text
+        return checked.of(chain([begun], coming) if begun else joined(composed.opening, coming))
 
     def _finish(self, text: str) -> Answer:
         prepared, assistant = self.prepared, self.assistant
-        composed = prepared.composed if prepared.has_evidence else _unasked(prepared.composed)
+        composed = prepared.composed if prepared.has_evidence else unasked(prepared.composed)
         abstained = is_refusal(text)
         text = NOT_FOUND if abstained else text
         citations = find_citations(text)
@@ -336,7 +336,7 @@ class AnswerStream:
             ledger=composed.ledger,
             model=assistant.generator.info,
             index=replace(assistant.retriever.index.info(), generation=prepared.generation),
-            prompt=composed.prompt,
+            prompt=composed.prompt + ("" if abstained else self._begun),
             usage=usage,
             timing_s=self._timing(answered, is_verified=support is not None),
             support=support,
@@ -389,12 +389,3 @@ def _verifier(generator: Generator) -> Verifier:
     from ragvis.assistant.verify import Verifier
 
     return Verifier(generator)
-
-
-def _unasked(composed: Composed) -> Composed:
-    """The model was not asked: nothing entered it."""
-    ledger = composed.ledger
-    ledger = replace(ledger, system=0, images=0, passages=0, history=0, question=0, total=0)
-    sources = tuple(s for s in composed.turn.sources if not s.is_shown)
-    turn = replace(composed.turn, sources=sources)
-    return replace(composed, prompt="", turn=turn, kept=(), ledger=ledger)

@@ -21,7 +21,6 @@ from ragvis.assistant.placing import (
     room_for,
 )
 from ragvis.assistant.rewriting import rewritten
-from ragvis.assistant.verify import WEAK
 from ragvis.composer import Attachment, Composed, compose, named
 from ragvis.errors import BadFile, UsageError
 from ragvis.generator.sampling import Sampling
@@ -100,12 +99,14 @@ class Prepared:
         self.has_evidence = self._has_evidence(bool(hits))
 
     @property
-    def is_doubtful(self) -> bool:
-        """Whether an answer in words, to a question without a photo, rests on weak evidence; and
-        the model can tell what it thinks of it."""
-        in_words = not (self._photos or self.composed.opening)
-        best = max((s.hit.score for s in self.composed.sources), default=0.0)
-        return self._generator().spec.doubts and in_words and best < WEAK
+    def best(self) -> float:
+        """Score of the best source."""
+        return max((s.hit.score for s in self.composed.sources), default=0.0)
+
+    @property
+    def can_be_doubted(self) -> bool:
+        """Whether the model tells what it thinks of its answer, and retrieval has not begun it."""
+        return self._generator().spec.doubts and not self.composed.opening
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ragvis.composer import Attachment, Room, compose, find_citations, sentences, without_citations
+from ragvis.composer import (
+    Attachment,
+    PromptSpec,
+    Room,
+    compose,
+    find_citations,
+    sentences,
+    without_citations,
+)
 from ragvis.generator.odds import logit, probability
 from ragvis.prompts import DOES_IT_SAY, NOT_FOUND
 from ragvis.types import Source, Support
@@ -20,11 +28,6 @@ if TYPE_CHECKING:
 # them right): at odds of one, 2 right ones were marked and 7 of the 17 wrong ones. Of the second
 # pocket's answers nothing better could be fitted: what is asked here tells little of them.
 _ANSWERS, _SAYS, _CONSTANT = 0.385, 0.750, 0.035
-# An answer that rests on sources of lower scores is looked at again, and withheld where the model,
-# shown what it cites alone, would refuse with at least this probability. Both were set in view of
-# all questions of tests/evalset; see scripts/MEASURED.md.
-WEAK = 0.3
-_WITHHELD_FROM = 0.5
 
 
 class Verifier:
@@ -58,8 +61,10 @@ class Verifier:
         spans = sentences(text)
         cited = [_cited(text[start:end], sources) for start, end in spans]
         claims = [DOES_IT_SAY.format(without_citations(text[start:end])) for start, end in spans]
-        prompts = [self._prompt(question, own, pictures) for own in cited]
-        prompts += [self._prompt(c, own, pictures) for c, own in zip(claims, cited, strict=True)]
+        prompts = [shown_again(question, own, pictures, self._spec) for own in cited]
+        prompts += [
+            shown_again(c, own, pictures, self._spec) for c, own in zip(claims, cited, strict=True)
+        ]
         words = self._judge.first_words(prompts, [NOT_FOUND, "Yes", "yes", "No", "no"])
         answers = 1.0 - words[: len(spans), 0]
         yes, no = words[len(spans) :, 1:3].sum(axis=1), words[len(spans) :, 3:].sum(axis=1)
@@ -70,29 +75,18 @@ class Verifier:
             for (start, end), score in zip(spans, scores, strict=True)
         )
 
-    def is_doubted(
-        self, question: str, text: str, sources: Sequence[Source], pictures: dict[str, Picture]
-    ) -> bool:
-        """Whether the model, shown only what its answer cites, would rather not answer at all.
 
-        Args and errors are those of ``check``.
-        """
-        cited = _cited(text, sources)
-        if len(cited) == len(sources):
-            return False  # that is what it was shown
-        prompt = self._prompt(question, cited, pictures)
-        return bool(self._judge.first_words([prompt], [NOT_FOUND])[0, 0] >= _WITHHELD_FROM)
-
-    def _prompt(
-        self, asked: str, sources: Sequence[Source], pictures: dict[str, Picture]
-    ) -> Prompt:
-        shown = [s.hit for s in sources if s.placed == "pixels"]
-        attached = [Attachment(hit, pictures[hit.id].size) for hit in shown]
-        hits = [s.hit for s in sources if s.placed != "pixels"]
-        room = Room(answer=1, passages=len(hits), images=len(hits))
-        notes = {s.hit.id: s.note for s in sources if s.placed == "note"}
-        composed = compose(asked, hits, attached, {}, self._spec, room, notes=notes)
-        return composed.prompt, [pictures[s.hit.id] for s in composed.pixel_sources]
+def shown_again(
+    asked: str, sources: Sequence[Source], pictures: dict[str, Picture], spec: PromptSpec
+) -> Prompt:
+    """Another question about sources that were placed, with its pictures."""
+    shown = [s.hit for s in sources if s.placed == "pixels"]
+    attached = [Attachment(hit, pictures[hit.id].size) for hit in shown]
+    hits = [s.hit for s in sources if s.placed != "pixels"]
+    room = Room(answer=1, passages=len(hits), images=len(hits))
+    notes = {s.hit.id: s.note for s in sources if s.placed == "note"}
+    composed = compose(asked, hits, attached, {}, spec, room, notes=notes)
+    return composed.prompt, [pictures[s.hit.id] for s in composed.pixel_sources]
 
 
 def _cited(sentence: str, sources: Sequence[Source]) -> list[Source]:

@@ -14,7 +14,7 @@ from ragvis.composer.compose import (
 )
 from ragvis.composer.naming import named
 from ragvis.composer.neutral import neutral
-from ragvis.composer.opening import joined, opened, settled
+from ragvis.composer.opening import joined, opened, settled, unasked
 from ragvis.composer.sentences import sentences
 
 __all__ = [
@@ -35,5 +35,6 @@ __all__ = [
     "opened",
     "sentences",
     "settled",
+    "unasked",
     "without_citations",
 ]

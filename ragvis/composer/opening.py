@@ -48,3 +48,12 @@ def settled(pieces: Iterable[str]) -> Iterator[str]:
             break
     yield held
     yield from coming
+
+
+def unasked(composed: Composed) -> Composed:
+    """The model was not asked: nothing entered it."""
+    ledger = composed.ledger
+    ledger = replace(ledger, system=0, images=0, passages=0, history=0, question=0, total=0)
+    sources = tuple(s for s in composed.turn.sources if not s.is_shown)
+    turn = replace(composed.turn, sources=sources)
+    return replace(composed, prompt="", turn=turn, kept=(), ledger=ledger)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _BUCKET = 1024  # tokens; a cache is a multiple of it, so that few lengths are ever captured
 _FINE = 256  # tokens; the same for several rows, whose caches are as many times larger
+_AHEAD = 256  # tokens that are likely to be written behind what is only read
 _SLOW = 2.0  # seconds, after which it is said what is waited for
 _SAID = "getting ready for this GPU (the first time its kernels are compiled)"
 
@@ -80,6 +81,14 @@ class Decoder:
                 if token in ends:
                     return
                 yield token
+
+    @torch.inference_mode()
+    def first(self, ids: torch.Tensor, pictures: Sequence[Pictured]) -> torch.Tensor:
+        """What comes after a prompt (1, n): logits (vocabulary,). It goes on from the last prompt
+        as ``tokens`` does, which then goes on from this one."""
+        with self._lent(_rounded(ids.shape[1] + _AHEAD, _BUCKET)) as step, self._turn:
+            step.prefill(ids[0], pictures)
+            return step.logits[0].clone()
 
     @torch.inference_mode()
     def many(

@@ -210,6 +210,26 @@ class LlavaGenerator(Counting):
         """Id of a word's first token at the beginning of an answer."""
         return int(self._tokenizer(word, add_special_tokens=False).input_ids[0])
 
+    @torch.inference_mode()
+    def first(self, prompt: str, pictures: Sequence[Picture], word: str) -> tuple[float, str]:
+        """How likely an answer begins with a word's first token, and how it most likely begins
+        otherwise.
+
+        Raises:
+            ModelError: as ``stream``.
+        """
+        inputs = self.inputs(prompt, pictures)
+        with failing():
+            if self._decoder is not None:
+                logits = self._decoder.first(inputs["input_ids"], self._features.of(inputs))
+            else:
+                logits = self._model(**inputs).logits[0, -1]
+        odds = logits.float().softmax(-1)
+        token = self.first_token(word)
+        own = float(odds[token])
+        odds[token] = 0
+        return own, self._tokenizer.decode([int(odds.argmax())])
+
     def inputs(self, prompt: str, pictures: Sequence[Picture]) -> Any:
         """The model's inputs for one prompt.
 

@@ -43,6 +43,13 @@ def stage_options(function: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
             help="Tokens of a batch; a longer conversation is one by itself.",
         ),
+        click.option(
+            "--longest",
+            type=click.IntRange(1),
+            default=2048,
+            show_default=True,
+            help="Tokens of a conversation; longer ones are left out.",
+        ),
         images,
         click.option("--out", type=FOLDER, required=True),
         click.option("--data", type=FILE, required=True, help="LLaVA's conversation JSON."),
@@ -153,11 +160,12 @@ def first(
     rate: float,
     images: Path | None,
     budget: int,
+    longest: int,
     steps: int,
     template: str,
 ) -> None:
     """Learn the connector, on captions."""
-    taught = Data(conversations.read(data, images), template, budget)
+    taught = Data(conversations.read(data, images), template, budget, longest)
     stage_1(base, taught, Plan(steps, rate), out)
 
 
@@ -177,11 +185,12 @@ def second(
     lora: Path | None,
     images: Path | None,
     budget: int,
+    longest: int,
     steps: int,
     template: str,
 ) -> None:
     """Learn connector and LoRA, on conversations."""
-    taught = Data(conversations.read(data, images), template, budget)
+    taught = Data(conversations.read(data, images), template, budget, longest)
     stage_2(base, taught, Plan(steps, rate), out, connector, rank, lora)
 
 

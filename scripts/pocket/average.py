@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ragvis.errors import UsageError
-from scripts.pocket.stages import CONNECTOR, LORA, LORA_FILE, write
+from scripts.pocket.lora import LORA_FILE
+from scripts.pocket.stages import CONNECTOR, LORA, write
 
 _A, _B = "lora_A", "lora_B"
 

@@ -7,13 +7,16 @@ are learned exactly as one by one, for less than half of the work.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from scripts.pocket.conversations import IGNORED, Encoded
+
+_NEIGHBOURS = 400  # sheaves that are fitted into rows together
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Sheaf:
         positions: of each token in its own example.
         branch: 0 for the beginning, n for the n-th example.
         images: of the beginning.
+        page: of a row that holds several such, which of them a token is of; all 0 here.
     """
 
     ids: list[int]
@@ -33,6 +37,59 @@ class Sheaf:
     positions: list[int]
     branch: list[int]
     images: tuple[Path, ...]
+    page: list[int] = field(default_factory=list)
+
+    @property
+    def pages(self) -> list[int]:
+        """``page``, of each token."""
+        return self.page or [0] * len(self.ids)
+
+    @property
+    def weights(self) -> list[float]:
+        """What each label counts: of an example that n are learned of, one over the root of n."""
+        of = list(zip(self.pages, self.branch, strict=True))
+        learned = [label != IGNORED for label in self.labels]
+        many = Counter(one for one, is_learned in zip(of, learned, strict=True) if is_learned)
+        return [
+            many[one] ** -0.5 if is_learned else 0.0
+            for one, is_learned in zip(of, learned, strict=True)
+        ]
+
+
+def packed(sheaves: Sequence[Sheaf], width: int) -> list[Sheaf]:
+    """Rows of at most so many tokens, each of as many sheaves as there is room for.
+
+    First fit, the longest first, among neighbours: whose order is kept but for that.
+    """
+    rows = []
+    for start in range(0, len(sheaves), _NEIGHBOURS):
+        some = sorted(sheaves[start : start + _NEIGHBOURS], key=lambda one: -len(one.ids))
+        rows += [_row(part) for part in _fitted(some, width)]
+    return rows
+
+
+def _fitted(some: Sequence[Sheaf], width: int) -> list[list[Sheaf]]:
+    rows: list[tuple[int, list[Sheaf]]] = []
+    for one in some:
+        place = next(
+            (n for n, (length, _) in enumerate(rows) if length + len(one.ids) <= width), -1
+        )
+        if place < 0:
+            rows.append((len(one.ids), [one]))
+        else:
+            rows[place] = (rows[place][0] + len(one.ids), [*rows[place][1], one])
+    return [row for _, row in rows]
+
+
+def _row(part: Sequence[Sheaf]) -> Sheaf:
+    return Sheaf(
+        [i for one in part for i in one.ids],
+        [i for one in part for i in one.labels],
+        [i for one in part for i in one.positions],
+        [i for one in part for i in one.branch],
+        tuple(image for one in part for image in one.images),
+        [n for n, one in enumerate(part) for _ in one.ids],
+    )
 
 
 def gather(examples: Sequence[Encoded], longest: int, image: int) -> list[Sheaf]:
@@ -91,9 +148,12 @@ def sight(
     batch: Sequence[Sheaf], width: int, device: torch.device, dtype: torch.dtype
 ) -> torch.Tensor:
     """What may see what: (b, 1, width, width), 0 or the least number, padding behind."""
-    filled = [one.branch + [-1] * (width - len(one.branch)) for one in batch]
-    rows = torch.tensor(filled, device=device)
+    rows, pages = (
+        torch.tensor([one + [-1] * (width - len(one)) for one in some], device=device)
+        for some in ([one.branch for one in batch], [one.pages for one in batch])
+    )
     seen = (rows[:, None, :] == 0) | (rows[:, None, :] == rows[:, :, None])
+    seen &= pages[:, None, :] == pages[:, :, None]
     seen &= torch.ones(width, width, dtype=torch.bool, device=device).tril()
     least = torch.finfo(dtype).min
     return torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill(~seen, least)[:, None]

@@ -64,6 +64,8 @@ _NAMES = {
     "picture and text": "a picture and a text",
     "two facts": "two values of one thing",
     "follow-up": "what leans on the question before it",
+    "list": "an entry of a list, or its value",
+    "checked": "whether an answer is what the sources say",
     "caption": "describing a picture",
     "which": "which source shows it",
     "is there": "whether a thing is there",

@@ -2,7 +2,7 @@
 
 Liu et al., Visual Instruction Tuning (2023) and Improved Baselines with Visual Instruction Tuning
 (2023). Rates are theirs, 1e-3 for the first stage and 2e-4 for the second, but for the connector's
-in the second, which here is the LoRA's.
+in the second, which here is the LoRA's, and how tokens are weighed (see ``Trainee.loss``).
 """
 
 from __future__ import annotations
@@ -16,12 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import (
-    LoraConfig,
-    get_peft_model,
-    get_peft_model_state_dict,
-    set_peft_model_state_dict,
-)
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -32,14 +26,13 @@ from ragvis.generator.loading import find, load_model
 from ragvis.generator.processors import picture_tokens
 from ragvis.media.source import load_picture
 from scripts.pocket import conversations
-from scripts.pocket.branches import Sheaf, gather, sight
+from scripts.pocket.branches import Sheaf, gather, packed, sight
 from scripts.pocket.conversations import IGNORED, Conversation
 from scripts.pocket.loop import Plan, train
+from scripts.pocket.lora import LORA_FILE, Lora
 
 CONNECTOR = "connector.safetensors"
 LORA = "lora"
-LORA_FILE = "adapter_model.safetensors"
-_LEARNING = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _SORTED = 64  # batches that are made of examples sorted by length
 
 
@@ -73,38 +66,39 @@ class Trainee:
         with quiet():
             self.model = load_model(checkpoint, "none", "transformers").float().train()
         self.model.requires_grad_(False)
-        self._dtype = torch.bfloat16 if self.model.device.type == "cuda" else torch.float32
+        self._on_gpu = self.model.device.type == "cuda"
+        self._dtype = torch.bfloat16 if self._on_gpu else torch.float32
+        self._width = 0  # of all batches, where they are of one
 
     @property
     def connector(self) -> Any:
         """Tower to language model."""
         return self.model.model.multi_modal_projector
 
-    def add_lora(self, rank: int, begun: Path | None) -> list[torch.nn.Parameter]:
-        """A LoRA on the language model, new or as another run left it; its weights.
+    def add_lora(self, rank: int, begun: Path | None) -> Lora:
+        """A LoRA on the language model, new or as another run left it.
 
         Raises:
             UsageError: what the other run left is none of that, or another model's.
         """
-        own = self.model.model.language_model
-        named = [name for name, _ in own.named_modules() if name.rsplit(".", 1)[-1] in _LEARNING]
         try:
-            known = LoraConfig.from_pretrained(begun) if begun else None
-            rank, alpha = (known.r, known.lora_alpha) if known else (rank, 2 * rank)
-            config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=named)
-            with quiet():
-                self.model.model.language_model = get_peft_model(own, config)
-            if begun:
-                _read_lora(self.model.model.language_model, begun)
+            return Lora(self.model.model.language_model, rank, begun)
         except (OSError, SafetensorError, RuntimeError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UsageError(f"no LoRA of this model in {begun}: {reason}") from error
-        return [p for p in self.model.model.language_model.parameters() if p.requires_grad]
+
+    def compile(self) -> None:
+        """Layer by layer: they are alike, so one of them is compiled."""
+        for layer in self.model.model.language_model.layers:
+            layer.compile(dynamic=False)
 
     def loss(self, batch: Sequence[Sheaf]) -> torch.Tensor:
-        """Mean negative log-likelihood of the answers' tokens."""
+        """Mean negative log-likelihood of the answers' tokens, those of an answer of n counting
+        one over the root of n each (square averaging, as InternVL 2.5): as single tokens long
+        answers would drown the short ones, and as answers the other way round."""
         inputs = self._collated(batch)
         labels = self._padded([one.labels for one in batch], IGNORED)[:, 1:]
+        weights = self._padded([one.weights for one in batch], 0.0)[:, 1:]
         learned = labels != IGNORED
         device = self.model.device.type
         mixed = torch.autocast(device, self._dtype) if device == "cuda" else nullcontext()
@@ -112,11 +106,15 @@ class Trainee:
             hidden = self.model.model(**inputs, use_cache=False).last_hidden_state  # (b, n, d)
             # A vocabulary is wide: the few tokens that are learned go through the head alone
             logits = self.model.lm_head(hidden[:, :-1][learned])
-        return torch.nn.functional.cross_entropy(logits.float(), labels[learned])
+        weights = weights[learned]
+        losses = torch.nn.functional.cross_entropy(
+            logits.float(), labels[learned], reduction="none"
+        )
+        return (losses * weights).sum() / weights.sum()
 
-    def _padded(self, rows: Sequence[list[int]], padding: int) -> torch.Tensor:
-        """(b, n) int64, padded behind."""
-        width = max(map(len, rows))
+    def _padded(self, rows: Sequence[list[Any]], padding: float) -> torch.Tensor:
+        """(b, n) int64 or float32, padded behind."""
+        width = self._width or max(map(len, rows))
         filled = [row + [padding] * (width - len(row)) for row in rows]
         return torch.tensor(filled, device=self.model.device)
 
@@ -158,6 +156,20 @@ class Trainee:
         image = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
         return gather(kept, min(data.longest, data.budget), image)
 
+    def batches(self, data: Data) -> Batches:
+        """Of all that is short enough. A GPU is given full rows of one length: compiled layers want
+        one shape.
+
+        Raises:
+            UsageError: nothing is.
+        """
+        examples = self.encoded(data)
+        if self._on_gpu:
+            self._width = data.longest
+            self.compile()
+            examples = packed(examples, data.longest)
+        return Batches(examples, data.budget)
+
 
 def stage_1(folder: Path, data: Data, plan: Plan, out: Path) -> list[float]:
     """Learn the connector; all else stays as it is. Writes ``connector.safetensors``."""
@@ -165,7 +177,7 @@ def stage_1(folder: Path, data: Data, plan: Plan, out: Path) -> list[float]:
     trainee.connector.requires_grad_(True)
     # From words alone a connector learns nothing
     pictured = replace(data, examples=[one for one in data.examples if one.images])
-    batches = Batches(trainee.encoded(pictured), data.budget)
+    batches = trainee.batches(pictured)
     learned = list(trainee.connector.parameters())
     losses = train(
         learned, lambda step: trainee.loss(batches.at(step)), plan, out, of=batches.digest(folder)
@@ -200,12 +212,15 @@ def stage_2(
     trainee = Trainee(folder)
     read_connector(trainee.connector, connector)
     trainee.connector.requires_grad_(True)
-    learned = [*trainee.connector.parameters(), *trainee.add_lora(rank, begun)]
-    batches = Batches(trainee.encoded(data), data.budget)
+    lora = trainee.add_lora(rank, begun)
+    learned = [*trainee.connector.parameters(), *lora.learned]
+    batches = trainee.batches(data)
     of = batches.digest(folder, connector, rank, begun)
     losses = train(learned, lambda step: trainee.loss(batches.at(step)), plan, out, of=of)
     write(trainee.connector.state_dict(), out / CONNECTOR)
-    _write_lora(trainee.model.model.language_model, out / LORA)
+    (out / LORA).mkdir(exist_ok=True)
+    write(lora.state(), out / LORA / LORA_FILE)
+    lora.config().save_pretrained(str(out / LORA))
     return losses
 
 
@@ -279,31 +294,3 @@ def read_connector(connector: Any, file: Path) -> None:
 def write(state: dict[str, torch.Tensor], file: Path) -> None:
     """Weights by name, in half precision."""
     save_file({k: v.half().cpu().contiguous() for k, v in state.items()}, file)
-
-
-def _read_lora(model: Any, folder: Path) -> None:
-    """The weights that ``_write_lora`` wrote."""
-    held = {
-        name.replace("base_model.model.model.", "base_model.model.", 1): part
-        for name, part in load_file(folder / LORA_FILE).items()
-    }
-    found = set_peft_model_state_dict(model, held)
-    missing = [name for name in found.missing_keys if "lora_" in name]
-    if missing or found.unexpected_keys:
-        raise ValueError([*missing, *found.unexpected_keys][0])
-
-
-def _write_lora(model: Any, folder: Path) -> None:
-    """As peft saves one of the language model alone, so that it can be merged into that."""
-    folder.mkdir(exist_ok=True)
-    # Of the language model without its head ours are the names below `model.` of the one with it
-    state = {
-        name.replace("base_model.model.", "base_model.model.model.", 1): part
-        for name, part in get_peft_model_state_dict(model, save_embedding_layers=False).items()
-    }
-    write(state, folder / LORA_FILE)
-    config = model.peft_config["default"]
-    config.target_modules = _LEARNING
-    config.task_type = "CAUSAL_LM"
-    config.base_model_name_or_path = None  # a folder of this machine
-    config.save_pretrained(folder)
