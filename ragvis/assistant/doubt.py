@@ -41,8 +41,8 @@ class Doubt:
 
     def settled(self, written: Callable[[str], Iterator[str]]) -> Iterator[str]:
         """The answer as it is written, where it rests on good evidence or the model is sure that
-        there is none; else in one piece, or a refusal. Where it is about to refuse, the answer
-        that it would give otherwise is looked at.
+        there is none; else in one piece, or a refusal. Where a refusal is the likeliest, it is
+        the answer that the model would give otherwise.
 
         Args:
             written: writes an answer, its first words given.
@@ -50,15 +50,19 @@ class Doubt:
         Raises:
             ModelError: the model fails.
         """
-        odds, other = self._generator.first(*self._prepared.shown_to_model, NOT_FOUND)
-        if odds >= _REFUSED or (odds < _EVEN and self._prepared.best >= WEAK):
+        refusal = self._generator.first(*self._prepared.shown_to_model, NOT_FOUND)
+        begun = refusal.other if refusal.leads else ""
+        if refusal.odds >= _REFUSED:
             yield from written("")
             return
-        text = "".join(written(other if odds >= _EVEN else ""))
+        if refusal.odds < _EVEN and self._prepared.best >= WEAK:
+            yield from written(begun)
+            return
+        text = "".join(written(begun))
         if is_refusal(text) or self._is_said(text):
             yield text
             return
-        self.withheld = text.strip() if odds < _EVEN else None
+        self.withheld = None if refusal.leads else text.strip()
         yield NOT_FOUND
 
     def _is_said(self, text: str) -> bool:
@@ -68,5 +72,5 @@ class Doubt:
         shown = [s for s in prepared.composed.sources if s.is_shown]
         with prepared.timed("check"):
             asked = shown_again(claim, shown, prepared.pictures, self._generator.spec)
-            odds, _ = self._generator.first(*asked, "Yes")
+            odds = self._generator.first(*asked, "Yes").odds
         return odds >= (_EVEN if prepared.best >= WEAK else _ON_LITTLE)
