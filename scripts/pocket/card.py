@@ -18,9 +18,8 @@ _LIMITS = """\
 
 - **Name what it sees in photographs**: {photo} right on unseen ones. Where it seems to know one, it
   has read its file name, or the name that the encoder dared to give it.
-- **Tell reliably which of several pictures shows a thing**: {which} right.
-- **Go from a picture to what a text says of the thing in it**: {both} right; or from one source to
-  another: {steps}.
+- **Go from a picture to what a text says of the thing in it** every time: {both} right; or give two
+  values of one thing at once: {two}.
 - **Count, read print in pictures, or reason** over more than two sources.
 - **Tell values apart that stand close together.** Of a passage with several it takes a
   neighbour's now and then.
@@ -88,8 +87,7 @@ def card(facts: dict[str, Any]) -> str:
     head = _LIMITS.format(
         photo=_said(measured, "naming: photograph"),
         both=_said(measured, "a picture and a text"),
-        steps=_said(measured, "what one source says of somebody another one names"),
-        which=_said(measured, "which source shows it"),
+        two=_said(measured, "two values of one thing"),
         refused=_said(measured, "refusing what the texts do not say"),
         text=facts["text_encoder"]["name"],
         photo_model=facts["photo_encoder"]["name"],
