@@ -12,7 +12,7 @@ from test_verify import OWLS, PUMP
 import ragvis
 from ragvis.assistant import doubt
 from ragvis.assistant.verify import shown_again
-from ragvis.generator.sampling import Beginning, Usage, Written
+from ragvis.generator.sampling import Usage, Written
 from ragvis.prompts import IS_IT_SAID, NOT_FOUND
 
 ASKED = "What is the capital of Kenya?"
@@ -25,7 +25,7 @@ def test_what_the_sources_say_is_told_from_what_they_do_not(pocket_generator: An
     def odds(said: str) -> float:
         claim = IS_IT_SAID.format(asked, said)
         prompt = shown_again(claim, [PUMP, OWLS], {}, pocket_generator.spec)
-        return float(pocket_generator.first(*prompt, "Yes").odds)
+        return float(pocket_generator.first(*prompt, "Yes")[0])
 
     assert odds("The Acme X2 pump weighs 38 kilograms.") > 0.5
     assert odds("The Acme X2 pump weighs 14 kilograms.") < 0.5
@@ -37,17 +37,16 @@ def test_how_an_answer_begins_is_what_it_begins_with(
 ) -> None:
     shown = assistant.stream(ASKED).prepared.shown_to_model
     text = "".join(pocket_generator.stream(*shown, ragvis.Sampling(max_new_tokens=8)))
-    refusal = pocket_generator.first(*shown, NOT_FOUND)
-    assert refusal.odds < 0.5 and not refusal.leads and text.startswith(refusal.other)
-    own = pocket_generator.first(*shown, refusal.other)
-    assert own.odds > refusal.odds and own.leads and own.other != refusal.other
-    decoder = pocket_generator._decoder
+    odds, begun = pocket_generator.first(*shown, NOT_FOUND)
+    assert odds < 0.5 and text.startswith(begun)
+    own, other = pocket_generator.first(*shown, begun)
+    assert own > odds and other != begun
+    step = pocket_generator._decoder
     pocket_generator._decoder = None  # as transformers' own layers have it
     try:
-        again = pocket_generator.first(*shown, NOT_FOUND)
+        assert pocket_generator.first(*shown, NOT_FOUND) == (pytest.approx(odds, abs=0.05), begun)
     finally:
-        pocket_generator._decoder = decoder
-    assert (again.odds, again.other) == (pytest.approx(refusal.odds, abs=0.05), refusal.other)
+        pocket_generator._decoder = step
 
 
 @pytest.fixture
@@ -72,11 +71,9 @@ def refuses(monkeypatch: pytest.MonkeyPatch, generator: Any, odds: float) -> Non
     """Have a model refuse with these odds, or else begin with "The"."""
     real = type(generator).first
 
-    def first(self: Any, prompt: str, pictures: Any, word: str) -> Beginning:
-        if word == NOT_FOUND:
-            return Beginning(odds, "The", leads=True)
-        found: Beginning = real(self, prompt, pictures, word)
-        return found
+    def first(self: Any, prompt: str, pictures: Any, word: str) -> tuple[float, str]:
+        found: tuple[float, str] = real(self, prompt, pictures, word)
+        return (odds, "The") if word == NOT_FOUND else found
 
     monkeypatch.setattr(type(generator), "first", first)
 
@@ -142,17 +139,6 @@ def test_what_it_would_have_said_is_looked_at_before_it_refuses(
     assert answer.text == (text if is_given else NOT_FOUND)
     assert answer.withheld is None  # it never wrote that of its own
     assert answer.prompt.endswith("The") == is_given
-
-
-def test_on_good_evidence_a_likely_refusal_gives_way_to_all_that_is_not_one(
-    assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The likeliest single word is none, and half of the odds are on others."""
-    refuses(monkeypatch, pocket_generator, 0.4)
-    text = RIGHT.format(number(assistant))
-    says(monkeypatch, pocket_generator, text)
-    answer = assistant.ask(ASKED)
-    assert answer.text == text and "check" not in answer.timing_s
 
 
 def test_a_refusal_that_it_is_sure_of_stands(

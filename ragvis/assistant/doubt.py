@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _EVEN = 0.5
 WEAK = 0.3  # score of the best source below which an answer is looked at again all the same
-# The strictest that take none of the right answers from the tune half of tests/evalset and from its
-# documents by others (scripts/MEASURED.md).
+# Set in view of the tune half of tests/evalset and of its documents by others: the strictest that
+# took none of their right answers, by odds that had been written down before (scripts/MEASURED.md).
 _REFUSED = 0.9  # probability of a refusal from which on no other answer is looked for
 _ON_LITTLE = 0.65  # that the sources say so, where they are weak
 
@@ -41,8 +41,8 @@ class Doubt:
 
     def settled(self, written: Callable[[str], Iterator[str]]) -> Iterator[str]:
         """The answer as it is written, where it rests on good evidence or the model is sure that
-        there is none; else in one piece, or a refusal. Where a refusal is the likeliest, it is
-        the answer that the model would give otherwise.
+        there is none; else in one piece, or a refusal. Where it is about to refuse, the answer
+        that it would give otherwise is looked at.
 
         Args:
             written: writes an answer, its first words given.
@@ -50,19 +50,15 @@ class Doubt:
         Raises:
             ModelError: the model fails.
         """
-        refusal = self._generator.first(*self._prepared.shown_to_model, NOT_FOUND)
-        begun = refusal.other if refusal.leads else ""
-        if refusal.odds >= _REFUSED:
+        odds, other = self._generator.first(*self._prepared.shown_to_model, NOT_FOUND)
+        if odds >= _REFUSED or (odds < _EVEN and self._prepared.best >= WEAK):
             yield from written("")
             return
-        if refusal.odds < _EVEN and self._prepared.best >= WEAK:
-            yield from written(begun)
-            return
-        text = "".join(written(begun))
+        text = "".join(written(other if odds >= _EVEN else ""))
         if is_refusal(text) or self._is_said(text):
             yield text
             return
-        self.withheld = None if refusal.leads else text.strip()
+        self.withheld = text.strip() if odds < _EVEN else None
         yield NOT_FOUND
 
     def _is_said(self, text: str) -> bool:
@@ -72,5 +68,5 @@ class Doubt:
         shown = [s for s in prepared.composed.sources if s.is_shown]
         with prepared.timed("check"):
             asked = shown_again(claim, shown, prepared.pictures, self._generator.spec)
-            odds = self._generator.first(*asked, "Yes").odds
+            odds, _ = self._generator.first(*asked, "Yes")
         return odds >= (_EVEN if prepared.best >= WEAK else _ON_LITTLE)

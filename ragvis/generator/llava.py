@@ -38,7 +38,7 @@ from ragvis.generator.reuse import (
     from_position,
     revision_of,
 )
-from ragvis.generator.sampling import Beginning, Counting, Sampling, Usage, Written
+from ragvis.generator.sampling import Counting, Sampling, Usage, Written
 from ragvis.generator.sharing import share
 from ragvis.generator.streams import StopText, StopWhen, failing, seeded
 from ragvis.models import hub
@@ -211,8 +211,9 @@ class LlavaGenerator(Counting):
         return int(self._tokenizer(word, add_special_tokens=False).input_ids[0])
 
     @torch.inference_mode()
-    def first(self, prompt: str, pictures: Sequence[Picture], word: str) -> Beginning:
-        """How an answer begins.
+    def first(self, prompt: str, pictures: Sequence[Picture], word: str) -> tuple[float, str]:
+        """How likely an answer begins with a word's first token, and how it most likely begins
+        otherwise.
 
         Raises:
             ModelError: as ``stream``.
@@ -227,8 +228,7 @@ class LlavaGenerator(Counting):
         token = self.first_token(word)
         own = float(odds[token])
         odds[token] = 0
-        other = int(odds.argmax())
-        return Beginning(own, self._tokenizer.decode([other]), own > float(odds[other]))
+        return own, self._tokenizer.decode([int(odds.argmax())])
 
     def inputs(self, prompt: str, pictures: Sequence[Picture]) -> Any:
         """The model's inputs for one prompt.

@@ -85,16 +85,6 @@ class Usage:
     reused_tokens: int = 0  # of the prompt, known from the one before it
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """How likely an answer begins with the first token of a word; the likeliest other first token,
-    as text; and whether the word's is the likelier one."""
-
-    odds: float
-    other: str
-    leads: bool
-
-
 class Counting:
     """Has the ``usage`` of the answer that the asking thread has read last."""
 
