@@ -79,8 +79,8 @@ log_option = click.option(
 verify_option = click.option(
     "--verify",
     is_flag=True,
-    help="Check each sentence against what it cites, and mark doubts. Pocket marks half of its wrong"
-    " answers, and a quarter of the right ones.",
+    help="Check each sentence against what it cites, and mark doubts. Pocket marks half of its"
+    " wrong answers, and a quarter of the right ones.",
 )
 
 images_option = click.option(
