@@ -310,11 +310,12 @@ class AnswerStream:
     def _writing(self, begun: str) -> Iterator[str]:
         """The answer, its first words given, or as it was written before."""
         composed, generator = self.prepared.composed, self.assistant.generator
-        prompt, pictures = self.prepared.shown_to_model
         self._begun, self._written = begun, None if begun else self._written
-        coming = generator.stream(prompt + begun, pictures, self.options.sampling)
         if self._written is not None:
             coming = iter([self._written.text])
+        else:
+            prompt, pictures = self.prepared.shown_to_model
+            coming = generator.stream(prompt + begun, pictures, self.options.sampling)
         checked = CitationFilter({s.n for s in composed.sources if s.is_shown})
         return checked.of(chain([begun], coming) if begun else joined(composed.opening, coming))
 

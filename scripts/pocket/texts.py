@@ -181,9 +181,7 @@ class Writer:
     def _heading(self, domain: Domain) -> str:
         """What ragvis puts before a part of a longer document: its title or its section's."""
         title = upper(self._chance.choice(domain.titles))
-        form = self._chance.choice(
-            ("{t}:", "{t}, {date}:", "{t} of {named}:", "{town}, {t}:", "# {t}")
-        )
+        form = self._chance.choice(_HEADINGS)
         made = {name: self.values.make(name) for name in ("date", "named", "town")}
         return form.format(t=title, **made)
 
