@@ -163,9 +163,9 @@ CONTENDERS = {
 
 def measure(name: str, folder: Path, encoder_name: str) -> dict[str, float]:
     """Run one contender in this process."""
-    from ragvis import encoder as encoders
+    from ragvis.encoder.clip import ClipEncoder
 
-    encoder = encoders.load(encoder_name, lambda _: None)
+    encoder = ClipEncoder.load(encoder_name, lambda _: None)
     run = CONTENDERS[name](folder, encoder)
     encoder.encode_texts(["warm"])
     encoder.encode_pixels(np.zeros((1, encoder.fit.height, encoder.fit.width, 3), np.uint8))

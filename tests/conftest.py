@@ -148,6 +148,14 @@ def pocket_encoder(pocket_folder: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def pocket_clip(pocket_folder: Any) -> Any:
+    """Pocket's encoder whole, as open_clip runs it."""
+    from ragvis.encoder.clip import ClipEncoder
+
+    return ClipEncoder.load("pocket", lambda line: None)
+
+
+@pytest.fixture(scope="session")
 def pocket_generator(pocket_folder: Any) -> Any:
     from ragvis import generator
 

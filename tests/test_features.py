@@ -242,6 +242,8 @@ def test_pockets_index_and_model_hold_one_tower(
     with Index.open(kept) as index:
         assistant = ragvis.Assistant(ragvis.Retriever(index), model)
         assert assistant.ask("Which tool grips a nut?").text
+        assert index.encoder.tower is None  # words alone need none
+        assert assistant.ask("What is this?", DEMO / "images" / "tool-wrench.jpg").text
         held = {p.untyped_storage().data_ptr() for p in index.encoder.tower.parameters()}
     assert {p.untyped_storage().data_ptr() for p in tower.parameters()} <= held
 

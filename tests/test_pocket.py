@@ -32,27 +32,27 @@ from ragvis.media.images import open_picture
 from ragvis.models import pocket
 
 
-def test_the_encoders_text_tower_is_minilm(pocket_encoder: Any, pocket_folder: Any) -> None:
+def test_the_encoders_text_tower_is_minilm(pocket_clip: Any, pocket_folder: Any) -> None:
     """Against transformers alone: mean pooling over the mask, unit length."""
     texts = ["the flag of Japan", "What is the capital of Kenya? " * 20, "x"]
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(pocket_folder.encoder)
         batch = tokenizer(texts, padding=True, return_tensors="pt")
-        model = pocket_encoder._model.text.transformer
+        model = pocket_clip._model.text.transformer
     with torch.inference_mode():
         hidden = model(batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
         mask = batch.attention_mask[..., None].float()
         expected = F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1).numpy()
-    assert pocket_encoder.encode_texts(texts) == pytest.approx(expected, abs=1e-5)
+    assert pocket_clip.encode_texts(texts) == pytest.approx(expected, abs=1e-5)
     assert isinstance(model, type(AutoModel.from_config(model.config, add_pooling_layer=False)))
 
 
 @torch.inference_mode()
 def test_the_encoders_image_tower_is_the_sum_of_what_two_libraries_see(
-    pocket_encoder: Any, pocket_folder: pocket.Pocket
+    pocket_clip: Any, pocket_folder: pocket.Pocket
 ) -> None:
     shown = sorted((DEMO / "images").glob("*.jpg"))[::4]
-    tower = pocket_encoder._model.visual
+    tower = pocket_clip._model.visual
     reference = image_transform_v2(PreprocessCfg(**tower.preprocess_cfg), is_train=False)
     pixels = torch.stack([reference(open_picture(p)) for p in shown])
     trained = trained_tower()(pixel_values=tower._smaller(pixels)).image_embeds
@@ -64,7 +64,7 @@ def test_the_encoders_image_tower_is_the_sum_of_what_two_libraries_see(
     classes = network(pixels).softmax(-1) @ state["classes"]
     whole = F.normalize(trained, dim=-1) + F.normalize(mapped, dim=-1) + classes
     expected = F.normalize(whole, dim=-1).numpy()
-    found = pocket_encoder.encode_pictures([open_picture(p) for p in shown])
+    found = pocket_clip.encode_pictures([open_picture(p) for p in shown])
     assert found == pytest.approx(expected, abs=5e-4)  # pixels are rounded in another order
 
 
@@ -76,9 +76,9 @@ def trained_tower() -> Any:
 
 
 @torch.inference_mode()
-def test_the_vit_is_shown_what_its_own_preprocessing_makes(pocket_encoder: Any) -> None:
+def test_the_vit_is_shown_what_its_own_preprocessing_makes(pocket_clip: Any) -> None:
     shown = [open_picture(p) for p in sorted((DEMO / "images").glob("*.jpg"))]
-    tower = pocket_encoder._model.visual
+    tower = pocket_clip._model.visual
     own, outer = (
         image_transform_v2(PreprocessCfg(**about), is_train=False)
         for about in (tower.vit.preprocess_cfg, tower.preprocess_cfg)

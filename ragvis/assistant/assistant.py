@@ -60,7 +60,7 @@ class Assistant:
         options = {"lora": lora, "quantize": quantize, "template": template, "engine": engine}
         self._model = LazyModel.of(model, tell, **options)
         self._tell = tell
-        self._met = False  # whether the model knows what the index holds of its work
+        self._met: object = self  # the tower that the model was told of; none at all is None
 
     @property
     def choice(self) -> ModelChoice:
@@ -72,9 +72,9 @@ class Assistant:
         """The model, loaded on first use."""
         generator = self._model.generator
         index = self.retriever.index
-        if not self._met and index.has_encoder:
+        if index.has_encoder and self._met is not (tower := index.encoder.tower):
             generator.use(index.encoder, Features(index.path, self._tell))
-            self._met = True
+            self._met = tower
         return generator
 
     def ask(

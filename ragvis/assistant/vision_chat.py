@@ -241,22 +241,20 @@ class VisionChat:
 
 
 def _named(picture: Picture) -> str:
-    encoder = _pocket_encoder()
-    if encoder is None or encoder.names is None:
+    """By the one encoder that names pictures; "" where pocket lies not on this machine, or broken:
+    a chat does without a name then."""
+    if pocket.installed() is None:
         return ""
-    return encoder.names.of(encoder.encode_pictures([picture]))[0]
+    try:
+        encoder = _pocket_encoder()
+        return encoder.names.of(encoder.encode_pictures([picture]))[0] if encoder.names else ""
+    except ModelError:
+        return ""
 
 
 @cache
-def _pocket_encoder() -> Encoder | None:
-    """The one encoder that names pictures; None where pocket lies not on this machine, or broken:
-    a chat does without a name then."""
-    if pocket.installed() is None:
-        return None
-    try:
-        return encoders.load("pocket", silent)
-    except ModelError:
-        return None
+def _pocket_encoder() -> Encoder:
+    return encoders.load("pocket", silent)
 
 
 def _ungrounded(pieces: Iterator[str]) -> Iterator[str]:

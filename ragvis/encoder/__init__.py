@@ -30,9 +30,6 @@ class Encoder(Protocol):
         fingerprint: sha256 over the weights; two encoders with one fingerprint are the same.
         dim: width of the space.
         max_tokens: text tokens that fit beside the special ones.
-        fit: how it takes pictures.
-        batch: texts or pictures that it takes at a time.
-        lanes: threads that may use it side by side with profit.
         names: what it may call pictures; None where it has no words for them.
     """
 
@@ -40,14 +37,23 @@ class Encoder(Protocol):
     fingerprint: str
     dim: int
     max_tokens: int
-    fit: Fit
-    batch: int
-    lanes: int
     names: Names | None
 
     @property
+    def fit(self) -> Fit:
+        """How it takes pictures."""
+
+    @property
+    def batch(self) -> int:
+        """Texts or pictures that it takes at a time."""
+
+    @property
+    def lanes(self) -> int:
+        """Threads that may use it side by side with profit."""
+
+    @property
     def tower(self) -> Any:
-        """The torch module that sees, open_clip's; None where there is none to share."""
+        """The torch module that sees, open_clip's; None where there is none to share, or yet."""
 
     def enter_lane(self) -> None:
         """Called once by each of several threads that will use it side by side."""
@@ -87,6 +93,10 @@ def load(name: str, tell: Callable[[str], None]) -> Encoder:
         ModelUnavailable: its weights are not here and cannot be had.
         ModelError: they cannot be loaded.
     """
+    if name == "pocket":
+        from ragvis.encoder.pocket import PocketEncoder
+
+        return PocketEncoder.load(tell)
     with uncollected():  # architectures are imported as they are made
         from ragvis.encoder.clip import ClipEncoder
         from ragvis.encoder.joint import JointEncoder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 
 from ragvis._lazy import require
 from ragvis.encoder.names import Names
+from ragvis.encoder.pocket_text import breakable
 from ragvis.encoder.pocket_tower import PocketTower, fuse_batch_norms
 from ragvis.errors import ModelError, ModelUnavailable
 from ragvis.media.fit import Fit, Mode
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ragvis.encoder import Pixels, Vectors
     from ragvis.media.images import Picture
 
-_LONG_RUN = re.compile(r"\S{64}(?=\S)")
 _BATCH = {"cuda": 128, "cpu": 8}  # on a CPU, what more would need is mapped anew each time
 # Whole batches side by side: on a CPU they do better than all cores on one, on a GPU one is copied
 # there while the other is encoded.
@@ -107,9 +106,10 @@ class ClipEncoder:
     @torch.inference_mode()
     def _encode_text_batch(self, texts: list[str]) -> Vectors:
         with self._tokenizing:
-            tokens = self._tokenizer([_breakable(t) for t in texts])  # (n, context) int64
+            tokens = self._tokenizer([breakable(t) for t in texts])  # (n, context) int64
         if self._padding is not None:
-            tokens = tokens[:, : int((tokens != self._padding).sum(1).max())]
+            used = (tokens != self._padding).any(0).nonzero()  # "[PAD]" may stand in a text
+            tokens = tokens[:, : int(used.max()) + 1]
         vectors = self._model.encode_text(tokens.to(self.device))
         return _unit_rows(vectors)
 
@@ -138,7 +138,7 @@ class ClipEncoder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the special ones."""
-        texts = [_breakable(t) for t in texts]
+        texts = [breakable(t) for t in texts]
         inner = getattr(self._tokenizer, "tokenizer", None)
         if inner is None:  # open_clip's own has no state
             return [len(self._tokenizer.encode(text)) for text in texts]
@@ -157,11 +157,6 @@ def _widen(model: Any, architecture: str) -> Names | None:
         return None
     model.visual = PocketTower.load(model.visual, beside)
     return Names.load(beside)
-
-
-def _breakable(text: str) -> str:
-    """WordPiece takes a run of over 100 characters for one unknown word: give it shorter ones."""
-    return _LONG_RUN.sub(r"\g<0> ", text)
 
 
 def _preprocessing(model: Any, device: str) -> tuple[Fit, torch.Tensor, torch.Tensor]:

@@ -7,12 +7,12 @@ near, and clearly nearer than names of other things.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from safetensors import safe_open
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ class Names:
         if len(names) != len(vectors):
             raise ValueError(f"{len(names)} names for {len(vectors)} vectors")
         self.names = tuple(names)
-        # In PyTorch's threads: NumPy's own, beside them, would make a search twice as long
-        self._vectors = torch.from_numpy(vectors)
+        self._vectors = vectors
 
     @classmethod
     def load(cls, file: Path) -> Names:
@@ -56,9 +55,21 @@ class Names:
         Wider vectors than the names' are of a joint space, which begins with theirs.
         """
         within = np.ascontiguousarray(rows[:, : self._vectors.shape[1]])
-        cosines = torch.from_numpy(within) @ self._vectors.T  # (n, m)
-        own, best = cosines.max(1)
-        alike = self._vectors[best] @ self._vectors.T >= _OTHER  # (n, m)
-        margin = (own - cosines.masked_fill(alike, -torch.inf).amax(1)).clamp(max=1.0)
-        found = zip(best.tolist(), (own + margin).tolist(), strict=True)
+        cosines = _products(within, self._vectors)  # (n, m)
+        best = cosines.argmax(1)
+        own = cosines[np.arange(len(rows)), best]
+        alike = _products(self._vectors[best], self._vectors) >= _OTHER  # (n, m)
+        margin = own - np.where(alike, -np.inf, cosines).max(1)
+        found = zip(best.tolist(), (own + margin.clip(max=1.0)).tolist(), strict=True)
         return [(self.names[i], sure) for i, sure in found]
+
+
+def _products(some: Vectors, others: Vectors) -> Vectors:
+    """(n, d), (m, d) -> (n, m). In PyTorch's threads where there are any: NumPy's own, beside
+    them, would make a search twice as long."""
+    if "torch" not in sys.modules:
+        return some @ others.T
+    import torch
+
+    found: Vectors = (torch.from_numpy(some) @ torch.from_numpy(others).T).numpy()
+    return found

@@ -57,9 +57,15 @@ def revision_of(folder: Path) -> str:
 @contextmanager
 def explained(kind: str, name: str) -> Iterator[None]:
     """Load ``name`` inside, without a word of the libraries'; raises as ``explain`` says."""
+    with translated(kind, name), quiet():
+        yield
+
+
+@contextmanager
+def translated(kind: str, name: str) -> Iterator[None]:
+    """Load ``name`` inside; raises as ``explain`` says."""
     try:
-        with quiet():
-            yield
+        yield
     except RagvisError:
         raise
     # transformers, bitsandbytes, peft, open_clip and the hub each have errors of their own

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from ragvis import encoder as encoders
+from ragvis.encoder.clip import ClipEncoder
 from ragvis.index import batches, derive, ingest
 from ragvis.store import connection, vectors
 
@@ -26,7 +27,7 @@ def prepare() -> None:
     """Load pocket once, and make small collections go through what large ones do."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
-    pocket = encoders.load("pocket", lambda _: None)
+    pocket = ClipEncoder.load("pocket", lambda _: None)
     pocket.batch = 2
     encoders.load = lambda name, tell: pocket
     batches._TEXTS = 1
