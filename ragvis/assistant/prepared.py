@@ -20,6 +20,7 @@ from ragvis.assistant.placing import (
     placeable,
     room_for,
 )
+from ragvis.assistant.quoting import quoting
 from ragvis.assistant.rewriting import rewritten
 from ragvis.composer import Attachment, Composed, compose, named
 from ragvis.errors import BadFile, UsageError
@@ -174,7 +175,8 @@ class Prepared:
             made = compose(self.asked, hits, shown, sizes, spec, room, unopened, past, notes)
         if self._photos or self._leans:
             return made
-        return begun(made, hits, Request.of(self._question), spec)
+        started = begun(made, hits, Request.of(self._question), spec)
+        return started if started.opening else quoting(started, hits, self._question, spec)
 
     def _has_evidence(self, is_found: bool) -> bool:
         """Without any there is nothing to answer from, and the model is not asked."""

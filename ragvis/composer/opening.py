@@ -27,12 +27,15 @@ def opened(composed: Composed, spec: PromptSpec, opening: str) -> Composed:
 
 
 def joined(opening: str, pieces: Iterable[str]) -> Iterator[str]:
-    """The answer from its first word on: the opening comes with what the model goes on with, and
-    not at all where that is a refusal, or nothing."""
+    """The answer from its first word on. An opening that is a sentence stands whatever the model
+    goes on with; another one comes not at all where that is a refusal, or nothing."""
     coming = settled(pieces) if opening else iter(pieces)
     if opening and not may_refuse(first := next(coming)):
         # Some tokenizers leave out the space before a first word
         yield opening + ("" if first[0] in _TIGHT or first[0].isspace() else " ") + first
+    elif opening.endswith("."):
+        yield opening
+        return
     elif opening:
         yield first
     yield from coming
