@@ -109,12 +109,13 @@ def test_answers_written_together_are_looked_at_too(
     n = number(assistant)
     texts = [WRONG.format(n), NOT_FOUND]
     monkeypatch.setattr(pocket_generator, "batch", 2)
+    monkeypatch.setattr(doubt, "_ALONE", 1.1)  # one source alone is not believed here
 
     def write_many(prompts: Any, _: Any) -> list[Written]:
         return [Written(texts["Peru?" in prompt], Usage()) for prompt, _ in prompts]
 
     monkeypatch.setattr(pocket_generator, "write_many", write_many)
-    asked = [ASKED, "What is the highest point of Peru?"]
+    asked = [ASKED, "Who designed the flag of Peru?"]
     first, second = (stream.read() for stream in assistant.ask_many(asked))
     assert (first.abstained, first.withheld) == (True, texts[0])
     assert (second.abstained, second.withheld) == (True, None)  # it had refused by itself
@@ -164,3 +165,50 @@ def test_other_models_are_taken_at_their_word(
 ) -> None:
     assert pocket_generator.spec.doubts
     assert not load("llava_1_5").spec.doubts
+
+
+def overlooks(monkeypatch: pytest.MonkeyPatch, generator: Any, odds: float) -> None:
+    """Have a model refuse, with these odds, to answer from several sources together."""
+    first, stream = type(generator).first, type(generator).stream
+
+    def looks(self: Any, prompt: str, pictures: Any, word: str) -> tuple[float, str]:
+        if word == NOT_FOUND and prompt.count("] text:") > 1:
+            return odds, "Lusaka"
+        found: tuple[float, str] = first(self, prompt, pictures, word)
+        return found
+
+    def writes(self: Any, prompt: str, *more: Any) -> Iterator[str]:
+        several = prompt.count("] text:") > 1
+        yield from [NOT_FOUND[:3], NOT_FOUND[3:]] if several else stream(self, prompt, *more)
+
+    monkeypatch.setattr(type(generator), "first", looks)
+    monkeypatch.setattr(type(generator), "stream", writes)
+
+
+@pytest.mark.parametrize("odds", [0.8, 0.2])
+def test_what_it_overlooks_among_several_it_finds_in_one(
+    assistant: ragvis.Assistant,
+    pocket_generator: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    odds: float,
+) -> None:
+    overlooks(monkeypatch, pocket_generator, odds)
+    n = number(assistant)
+    stream = assistant.stream(ASKED)
+    pieces = list(stream)
+    answer = stream.answer
+    assert len(pieces) == 1 and "Nairobi" in answer.text and answer.withheld is None
+    assert [c.n for c in answer.citations] == [n] and "check" in answer.timing_s
+    assert answer.prompt.count("] text:") == 1 and f"[{n}] text:" in answer.prompt
+    assert assistant.ask("Who designed the airport of Nairobi?").abstained
+    overlooks(monkeypatch, pocket_generator, 0.95)
+    assert assistant.ask(ASKED).abstained  # it is sure of it
+
+
+def test_what_one_source_seems_to_say_has_to_be_said_there(
+    assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlooks(monkeypatch, pocket_generator, 0.2)
+    monkeypatch.setattr(doubt, "_ALONE", 1.1)
+    answer = assistant.ask(ASKED)
+    assert answer.abstained and answer.prompt.count("] text:") > 1

@@ -235,6 +235,7 @@ class AnswerStream:
         self._written: Written | None = None
         self._withheld: str | None = None
         self._begun = ""  # the answer's first words, where the model was made to give one
+        self._alone = ""  # the prompt, where it was one source's alone
         self._answer: Answer | None = None
 
     def read(self) -> Answer:
@@ -305,7 +306,7 @@ class AnswerStream:
 
         doubt = Doubt(self.prepared, self.assistant.generator)
         yield from doubt.settled(self._writing)
-        self._withheld = doubt.withheld
+        self._withheld, self._alone = doubt.withheld, doubt.prompt
 
     def _writing(self, begun: str) -> Iterator[str]:
         """The answer, its first words given, or as it was written before."""
@@ -337,7 +338,7 @@ class AnswerStream:
             ledger=composed.ledger,
             model=assistant.generator.info,
             index=replace(assistant.retriever.index.info(), generation=prepared.generation),
-            prompt=composed.prompt + ("" if abstained else self._begun),
+            prompt=self._alone or composed.prompt + ("" if abstained else self._begun),
             usage=usage,
             timing_s=self._timing(answered, is_verified=support is not None),
             support=support,

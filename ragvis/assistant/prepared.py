@@ -100,6 +100,11 @@ class Prepared:
         self.has_evidence = self._has_evidence(bool(hits))
 
     @property
+    def sampling(self) -> Sampling:
+        """How the answer is drawn."""
+        return self._options.sampling
+
+    @property
     def best(self) -> float:
         """Score of the best source."""
         return max((s.hit.score for s in self.composed.sources), default=0.0)

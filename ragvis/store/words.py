@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 # Words that say how something is asked, not what about.
 _STOP = frozenset(
     "a an and are as at be been but by can could did do does for from had has have how i if in is "
-    "it its me my of on or our shall should so tell than that the their them there these they "
-    "this those to was we were what when where which who whom whose why will with would you your "
-    "show shows shown image images picture pictures photo photos".split()
+    "it its many me much must my of on or our shall should so tell than that the their them there "
+    "these they this those to was we were what when where which who whom whose why will with would "
+    "you your show shows shown image images picture pictures photo photos".split()
 )
 
 
