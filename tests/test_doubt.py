@@ -200,6 +200,7 @@ def test_what_it_overlooks_among_several_it_finds_in_one(
     assert len(pieces) == 1 and "Nairobi" in answer.text and answer.withheld is None
     assert [c.n for c in answer.citations] == [n] and "check" in answer.timing_s
     assert answer.prompt.count("] text:") == 1 and f"[{n}] text:" in answer.prompt
+    assert 0 < answer.usage["alone_prompt_tokens"] < answer.ledger.total
     assert assistant.ask("Who designed the airport of Nairobi?").abstained
     overlooks(monkeypatch, pocket_generator, 0.95)
     assert assistant.ask(ASKED).abstained  # it is sure of it

@@ -72,8 +72,9 @@ class Assistant:
         """The model, loaded on first use."""
         generator = self._model.generator
         index = self.retriever.index
-        if index.has_encoder and self._met is not (tower := index.encoder.tower):
-            generator.use(index.encoder, Features(index.path, self._tell))
+        encoder = index.loaded_encoder
+        if encoder is not None and self._met is not (tower := encoder.tower):
+            generator.use(encoder, Features(index.path, self._tell))
             self._met = tower
         return generator
 

@@ -18,6 +18,7 @@ from ragvis.types import Source
 
 if TYPE_CHECKING:
     from ragvis.assistant.prepared import Prepared
+    from ragvis.assistant.verify import Prompt
     from ragvis.generator.choice import Generator
 
 _EVEN = 0.5
@@ -105,9 +106,17 @@ class Doubt:
                 odds, _ = self._generator.first(*asked, NOT_FOUND)
             if odds >= _EVEN:
                 continue
-            coming = self._generator.stream(*asked, prepared.sampling)
-            text = "".join(CitationFilter({source.n}).of(coming))
+            text = self._written(asked, source)
             if not is_refusal(text) and self._is_said(text, [source], _ALONE):
                 self.withheld, self.prompt = None, asked[0]
                 return text
         return NOT_FOUND
+
+    def _written(self, asked: Prompt, source: Source) -> str:
+        """What the model writes of one source; its tokens are counted by themselves."""
+        answered = self._generator.usage
+        coming = self._generator.stream(*asked, self._prepared.sampling)
+        text = "".join(CitationFilter({source.n}).of(coming))
+        self._prepared.count("alone", self._generator.usage)
+        self._generator.usage = answered
+        return text

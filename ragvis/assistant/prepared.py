@@ -24,7 +24,7 @@ from ragvis.assistant.quoting import quoting
 from ragvis.assistant.rewriting import rewritten
 from ragvis.composer import Attachment, Composed, compose, named
 from ragvis.errors import BadFile, UsageError
-from ragvis.generator.sampling import Sampling
+from ragvis.generator.sampling import Sampling, Usage
 from ragvis.index import picture_of
 from ragvis.media import source as media
 from ragvis.retriever import Manner, Query, Ranked, Request, Retriever, check_k
@@ -79,7 +79,7 @@ class Prepared:
     ) -> None:
         require_text(question, "question")
         self.timing: dict[str, float] = {}  # seconds by step
-        self.usage: dict[str, int] = {}  # tokens of the notes, where any were taken
+        self.usage: dict[str, int] = {}  # tokens of what else the model wrote, by what it was
         self._retriever, self._generator = retriever, generator
         self._question, self._options, self._history = question, options, history
         self._leans = history.is_followed_by(question)
@@ -120,6 +120,12 @@ class Prepared:
         started = time.perf_counter()
         yield
         self.timing[step] = self.timing.get(step, 0.0) + time.perf_counter() - started
+
+    def count(self, what: str, usage: Usage) -> None:
+        """Count what the model wrote beside the answer."""
+        for name, tokens in asdict(usage).items():
+            key = f"{what}_{name}"
+            self.usage[key] = self.usage.get(key, 0) + tokens
 
     def _standalone(self) -> str:
         """What to search for. Pocket writes a follow-up anew worse than joining it with the
@@ -214,7 +220,7 @@ class Prepared:
         taker = NoteTaker(self._generator())
         with self.timed("notes"):
             notes = taker.notes(self.asked, hits, self._pictures)
-        self.usage = {f"notes_{name}": count for name, count in asdict(taker.usage).items()}
+        self.count("notes", taker.usage)
         return notes
 
     def _retrieve(self, k: int | None, pictures: Sequence[Picture]) -> tuple[Ranked, str]:

@@ -170,9 +170,9 @@ class Index:
             return self._encoder
 
     @property
-    def has_encoder(self) -> bool:
-        """Whether the encoder is loaded."""
-        return self._encoder is not None
+    def loaded_encoder(self) -> Encoder | None:
+        """The encoder, where it is loaded already."""
+        return self._encoder
 
     def _check_encoder(self, loaded: Encoder) -> None:
         made_by = self._catalog.meta()

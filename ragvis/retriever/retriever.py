@@ -246,8 +246,8 @@ class Retriever:
             raise IndexMismatch("the index was made anew by another encoder", "Ask again.")
         wanted = max(_CANDIDATES, 4 * k)
         # An item's neighbours are found without loading the encoder
-        seen = search.modality == "image" and self.index.has_encoder
-        names = self.index.encoder.names if seen else None
+        encoder = self.index.loaded_encoder if search.modality == "image" else None
+        names = encoder.names if encoder else None
         hits = []
         for query, near in zip(queries, search.nearest(queries, wanted), strict=True):
             best = diverse(search.candidates(query, wanted, near), 2 * k + 8, diversity)
