@@ -200,7 +200,7 @@ def test_what_it_overlooks_among_several_it_finds_in_one(
     assert len(pieces) == 1 and "Nairobi" in answer.text and answer.withheld is None
     assert [c.n for c in answer.citations] == [n] and "check" in answer.timing_s
     assert answer.prompt.count("] text:") == 1 and f"[{n}] text:" in answer.prompt
-    assert 0 < answer.usage["alone_prompt_tokens"] < answer.ledger.total
+    assert answer.ledger.total == answer.usage["prompt_tokens"] and answer.ledger.passages
     assert assistant.ask("Who designed the airport of Nairobi?").abstained
     overlooks(monkeypatch, pocket_generator, 0.95)
     assert assistant.ask(ASKED).abstained  # it is sure of it
@@ -213,3 +213,14 @@ def test_what_one_source_seems_to_say_has_to_be_said_there(
     monkeypatch.setattr(doubt, "_ALONE", 1.1)
     answer = assistant.ask(ASKED)
     assert answer.abstained and answer.prompt.count("] text:") > 1
+    assert 0 < answer.usage["alone_prompt_tokens"] < answer.ledger.total
+
+
+def test_a_passage_alone_is_not_asked_what_a_photo_shows(
+    assistant: ragvis.Assistant, pocket_generator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlooks(monkeypatch, pocket_generator, 0.2)
+    photo = DEMO / "images" / "photo-coffee.jpg"
+    stream = assistant.stream("What is the capital of Kenya, and what is this?", photo)
+    assert any(s.placed == "pixels" for s in stream.prepared.composed.sources)
+    assert stream.read().abstained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from ragvis import Index, Retriever
 from ragvis.encoder.pocket import PocketEncoder
 from ragvis.encoder.pocket_text import PocketText
+from ragvis.errors import ModelError
 from ragvis.media.images import open_picture
 
 _SLOW = settings(
@@ -114,9 +116,20 @@ def test_the_fingerprint_is_taken_once_and_put_right(
     assert first.fingerprint == second.fingerprint == pocket_clip.fingerprint
     (folder / "fingerprint").write_text("of other weights")
     third = PocketEncoder(folder, print)
-    assert third.fingerprint == "of other weights"
-    _ = third.fit
-    assert third.fingerprint == pocket_clip.fingerprint
+    with pytest.raises(ModelError, match="not what they were"):
+        _ = third.fit  # an index was compared with the wrong one: nothing is encoded
+    assert PocketEncoder(folder, print).fingerprint == pocket_clip.fingerprint
+
+
+def test_weights_that_changed_are_looked_at_again(
+    tmp_path: Path, pocket_folder: Any, pocket_clip: Any
+) -> None:
+    folder = tmp_path / "encoder"
+    shutil.copytree(pocket_folder.encoder, folder)
+    (folder / "fingerprint").write_text("of older weights")
+    for file in folder.glob("*.safetensors"):
+        later = (folder / "fingerprint").stat().st_mtime_ns + 10**9
+        os.utime(file, ns=(later, later))
     assert PocketEncoder(folder, print).fingerprint == pocket_clip.fingerprint
 
 

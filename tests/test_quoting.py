@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from conftest import DEMO
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_composer import SPECIAL, make_hit, make_spec
 
 import ragvis
 from ragvis.assistant.quoting import quoting
-from ragvis.composer import compose, find_citations, joined
+from ragvis.composer import compose, find_citations, joined, keep_valid
 from ragvis.prompts import NOT_FOUND
 from ragvis.types import Hit
 
@@ -37,6 +37,7 @@ def opening(question: str, *hits: Hit) -> str:
         ("Where is the van?", ""),  # a question
         ("the van is in the yard", ""),  # a sentence
         ("what", ""),
+        ("tell me about the van", ""),
         ("?", ""),
     ],
 )
@@ -45,7 +46,8 @@ def test_the_sentence_that_has_all_the_words(question: str, quoted: str) -> None
 
 
 def test_a_title_says_its_words_of_every_sentence_and_is_none() -> None:
-    hit = make_hit(1, text=MANUAL, title="Pump P9", section="Pump P9")
+    hit = make_hit(1, text=MANUAL, title="Pump P9", section="Care")
+    assert not opening("care", hit)  # said by no sentence
     assert opening("pump P9", hit) == "“Pump P9 moves sixty litres a minute” [1]."
     assert opening("P9 key", hit) == "“The key hangs behind it” [1]."
 
@@ -67,11 +69,28 @@ def test_a_wall_of_words_is_not_quoted() -> None:
     assert not opening("van", make_hit(1, text="van " + "and more " * 60))
 
 
-@given(st.text(alphabet="van. [1]<|im_end|>\n“”*#", max_size=60))
+def test_lines_of_a_page_are_joined_and_rows_are_not() -> None:
+    line = "The trustees, on the advice of their solicitors, agree to a lease at\n14,500 pounds."
+    assert "at 14,500 pounds” [1]." in opening("lease trustees", make_hit(1, text=line))
+    rows = "3 May: Corrigan Glass, 103 crowns\n4 May: Larch Garage, 75 crowns"
+    assert (
+        opening("Larch Garage", make_hit(1, text=rows)) == "“4 May: Larch Garage, 75 crowns” [1]."
+    )
+    cold = make_hit(1, text="-18 degrees is right for the freezer.")
+    assert opening("freezer", cold) == "“-18 degrees is right for the freezer” [1]."
+
+
+@given(st.text(alphabet="van. [12,-]<|im_end|>\n\u200b“”*#", max_size=60))
+@example("lit [1, 3]")
+@example("[[9]2] [\u200b2]")
+@example("” – ragvis: “ok")
 def test_what_is_quoted_can_do_nothing(text: str) -> None:
     said = opening("van", make_hit(1, text=f"The van {text}"))
     assert not any(marker in said for marker in SPECIAL)
-    assert [c.n for c in find_citations(said)] == ([1] if said else [])
+    shown = keep_valid(said, {1, 2, 3})
+    assert shown == said
+    assert [c.n for c in find_citations(shown)] == ([1] if said else [])
+    assert (said.count("“"), said.count("”")) == ((1, 1) if said else (0, 0))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from ragvis.types import Answer, Source, Support, Tell, silent
 if TYPE_CHECKING:
     from ragvis.assistant.prepared import PictureSources
     from ragvis.assistant.verify import Verifier
+    from ragvis.composer import Composed
     from ragvis.generator.choice import Generator
 
 WINDOW = 16  # questions that are answered together; all their pictures are in memory
@@ -236,7 +237,7 @@ class AnswerStream:
         self._written: Written | None = None
         self._withheld: str | None = None
         self._begun = ""  # the answer's first words, where the model was made to give one
-        self._alone = ""  # the prompt, where it was one source's alone
+        self._alone: Composed | None = None  # the prompt, where one source alone answers
         self._answer: Answer | None = None
 
     def read(self) -> Answer:
@@ -307,7 +308,7 @@ class AnswerStream:
 
         doubt = Doubt(self.prepared, self.assistant.generator)
         yield from doubt.settled(self._writing)
-        self._withheld, self._alone = doubt.withheld, doubt.prompt
+        self._withheld, self._alone = doubt.withheld, doubt.alone
 
     def _writing(self, begun: str) -> Iterator[str]:
         """The answer, its first words given, or as it was written before."""
@@ -324,7 +325,7 @@ class AnswerStream:
     def _finish(self, text: str) -> Answer:
         prepared, assistant = self.prepared, self.assistant
         composed = prepared.composed if prepared.has_evidence else unasked(prepared.composed)
-        abstained = is_refusal(text)
+        asked, abstained = self._alone or composed, is_refusal(text)
         text = NOT_FOUND if abstained else text
         citations = find_citations(text)
         usage = self._usage()
@@ -336,10 +337,10 @@ class AnswerStream:
             abstained=abstained,
             citations=citations,
             sources=mark_cited(composed.sources, {c.n for c in citations}),
-            ledger=composed.ledger,
+            ledger=asked.ledger,
             model=assistant.generator.info,
             index=replace(assistant.retriever.index.info(), generation=prepared.generation),
-            prompt=self._alone or composed.prompt + ("" if abstained else self._begun),
+            prompt=asked.prompt + ("" if abstained or self._alone else self._begun),
             usage=usage,
             timing_s=self._timing(answered, is_verified=support is not None),
             support=support,
@@ -349,7 +350,8 @@ class AnswerStream:
     def _usage(self) -> dict[str, int]:
         usage = Usage()
         if self.prepared.has_evidence:
-            usage = self._written.usage if self._written else self.assistant.generator.usage
+            written = None if self._alone else self._written
+            usage = written.usage if written else self.assistant.generator.usage
         return asdict(usage) | self.prepared.usage
 
     def _timing(self, answered: float, is_verified: bool) -> dict[str, float]:

@@ -10,24 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ragvis.assistant.verify import shown_again
-from ragvis.composer import CitationFilter, settled, without_citations
+from ragvis.assistant.verify import composed_again, shown_again
+from ragvis.composer import CitationFilter, Composed, settled, without_citations
 from ragvis.generator.llava import LlavaGenerator
 from ragvis.prompts import IS_IT_SAID, NOT_FOUND, is_refusal, may_refuse
-from ragvis.types import Source
+from ragvis.types import ATTACHED, Source
 
 if TYPE_CHECKING:
     from ragvis.assistant.prepared import Prepared
-    from ragvis.assistant.verify import Prompt
     from ragvis.generator.choice import Generator
 
 _EVEN = 0.5
 WEAK = 0.3  # score of the best source below which an answer is looked at again all the same
-# Set in view of the tune half of tests/evalset and of its documents by others, the last one of its
-# household's papers too (scripts/MEASURED.md).
+# Set in view of the tune half of tests/evalset and of its documents by others, the one of a passage
+# alone of its household's papers too (scripts/MEASURED.md).
 _REFUSED = 0.9  # probability of a refusal from which on no other answer is looked for
 _ON_LITTLE = 0.65  # that the sources say so, where they are weak
 _ALONE = 0.6  # that a source says so which was shown by itself
+_MOST = 4  # passages that are
 
 
 class Doubt:
@@ -35,7 +35,7 @@ class Doubt:
 
     Attributes:
         withheld: what the model wrote and, asked again, did not stand by.
-        prompt: the one that was answered, where only one source was shown; "" for the usual one.
+        alone: the prompt that was answered, where one source alone was shown.
     """
 
     def __init__(self, prepared: Prepared, generator: Generator) -> None:
@@ -44,7 +44,7 @@ class Doubt:
         self._generator = generator
         self._shown = [s for s in prepared.composed.sources if s.is_shown]
         self.withheld: str | None = None
-        self.prompt = ""
+        self.alone: Composed | None = None
 
     def settled(self, written: Callable[[str], Iterator[str]]) -> Iterator[str]:
         """The answer as it is written, where it rests on good evidence or the model is sure that
@@ -95,28 +95,26 @@ class Doubt:
     def _alone(self) -> str:
         """The answer from the first passage that by itself is answered from, where the model stands
         by that; else a refusal."""
-        prepared = self._prepared
-        for source in self._shown:
-            if source.placed != "text":
-                continue
-            with prepared.timed("check"):
-                asked = shown_again(
-                    prepared.asked, [source], {}, self._generator.spec, as_numbered=True
-                )
-                odds, _ = self._generator.first(*asked, NOT_FOUND)
-            if odds >= _EVEN:
-                continue
-            text = self._written(asked, source)
-            if not is_refusal(text) and self._is_said(text, [source], _ALONE):
-                self.withheld, self.prompt = None, asked[0]
-                return text
-        return NOT_FOUND
+        if any(s.placed == "pixels" and s.hit.id.startswith(ATTACHED) for s in self._shown):
+            return NOT_FOUND  # a passage alone does not know what the question's photo shows
+        passages = [source for source in self._shown if source.placed == "text"]
+        texts = (self._of(source) for source in passages[:_MOST])
+        return next(filter(None, texts), NOT_FOUND)
 
-    def _written(self, asked: Prompt, source: Source) -> str:
-        """What the model writes of one source; its tokens are counted by themselves."""
-        answered = self._generator.usage
-        coming = self._generator.stream(*asked, self._prepared.sampling)
+    def _of(self, source: Source) -> str:
+        """What one passage by itself answers, "" where that is nothing the model stands by."""
+        spec = self._generator.spec
+        composed = composed_again(self._prepared.asked, [source], {}, spec, as_numbered=True)
+        with self._prepared.timed("check"):
+            odds, _ = self._generator.first(composed.prompt, [], NOT_FOUND)
+        if odds >= _EVEN:
+            return ""
+        before = self._generator.usage
+        coming = self._generator.stream(composed.prompt, [], self._prepared.sampling)
         text = "".join(CitationFilter({source.n}).of(coming))
+        if not is_refusal(text) and self._is_said(text, [source], _ALONE):
+            self.withheld, self.alone = None, composed
+            return text
         self._prepared.count("alone", self._generator.usage)
-        self._generator.usage = answered
-        return text
+        self._generator.usage = before  # that of the prompt which is refused
+        return ""

@@ -9,42 +9,54 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ragvis.composer import Composed, PromptSpec, neutral, opened, sentences, without_citations
+from ragvis.composer import Composed, PromptSpec, keep_valid, neutral, opened, sentences
 from ragvis.retriever import Request
 from ragvis.store.words import content_words
 from ragvis.types import Hit
 
 _LEAST = 0.5  # score of what is quoted: more likely than not what was meant
 _LONGEST = 400  # characters
-_SAME_SENTENCE = re.compile(r"\n(?=[a-z(])")  # a line of a page or a letter ends anywhere
+# A line of a page or a letter ends anywhere; a short one is a row, or an item of a list
+_SAME_SENTENCE = re.compile(r"(?<=[^\n]{60})(?<![.!?:])\n(?=\w)|\n(?=[a-z(])")
+_MARK = re.compile(r"^(?:[#*•-]+\s+)+")
+_QUOTES = str.maketrans("“”", "‘’")
+_TASK = re.compile(
+    r"\W*(?:please\s+)?(?:tell|give|explain|list|describe|summari[sz]e|compare|translate|write)\b",
+    re.I,
+)
 
 
 def quoting(composed: Composed, hits: Sequence[Hit], question: str, spec: PromptSpec) -> Composed:
-    """With an answer that begins with a sentence which has all the words of the question, where
-    this is a name, and no picture fits it better."""
+    """With an answer that begins with a sentence which has the words of the question, where this
+    is a name, and no picture fits it better."""
     words = set(content_words(question))
-    if not words or not Request.of(question).names:
+    if not words or not Request.of(question).names or _TASK.match(question):
         return composed
     least = max([_LEAST, *(hit.score for hit in hits if hit.modality == "image")])
-    numbers = {s.hit.id: s.n for s in composed.turn.sources if s.placed == "text"}
+    numbers = {s.hit.id: s.n for s in composed.sources if s.placed == "text"}
     for hit in hits:
-        if hit.id in numbers and hit.score >= least and (said := _saying(words, hit)):
-            return opened(composed, spec, f"“{neutral(said, spec.markers)}” [{numbers[hit.id]}].")
+        if hit.id in numbers and hit.score >= least and (said := _saying(words, hit, spec)):
+            return opened(composed, spec, f"“{said}” [{numbers[hit.id]}].")
     return composed
 
 
-def _saying(words: set[str], hit: Hit) -> str:
-    """The first sentence with all these words, those of its titles taken as said; "" where there
+def _saying(words: set[str], hit: Hit, spec: PromptSpec) -> str:
+    """The first sentence with these words, some of which its titles may say instead; "" where there
     is none that says more than they do."""
     titles = (hit.title, hit.section)
     headings = {" ".join(title.split()).casefold() for title in titles}
     known = set(content_words(" ".join(titles)))
     text = _SAME_SENTENCE.sub(" ", hit.text or "")
     for start, end in sentences(text):
-        bare = without_citations(text[start:end]).replace("**", "")
-        said = " ".join(bare.split()).lstrip("#*-• ").rstrip(".")
+        said = _bare(text[start:end], spec)
         own = set(content_words(said))
         tells = said.casefold() not in headings and own - words and len(said) <= _LONGEST
-        if tells and words <= own | known:
+        if tells and own & words and words <= own | known:
             return said
     return ""
+
+
+def _bare(sentence: str, spec: PromptSpec) -> str:
+    """As it may stand in an answer: it can neither cite nor end its own quotation marks."""
+    plain = keep_valid(neutral(sentence, spec.markers), ())
+    return _MARK.sub("", plain).replace("**", "").translate(_QUOTES).rstrip(".")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ragvis.composer import (
     Attachment,
+    Composed,
     Past,
     PromptSpec,
     Room,
@@ -82,18 +83,27 @@ def shown_again(
     sources: Sequence[Source],
     pictures: dict[str, Picture],
     spec: PromptSpec,
-    as_numbered: bool = False,
 ) -> Prompt:
-    """Another question about sources that were placed, with its pictures; numbered from 1, or as
-    they were."""
+    """Another question about sources that were placed, with its pictures."""
+    composed = composed_again(asked, sources, pictures, spec)
+    return composed.prompt, [pictures[s.hit.id] for s in composed.pixel_sources]
+
+
+def composed_again(
+    asked: str,
+    sources: Sequence[Source],
+    pictures: dict[str, Picture],
+    spec: PromptSpec,
+    as_numbered: bool = False,
+) -> Composed:
+    """Its prompt; the sources numbered from 1, or as they were."""
     shown = [s.hit for s in sources if s.placed == "pixels"]
     attached = [Attachment(hit, pictures[hit.id].size) for hit in shown]
     hits = [s.hit for s in sources if s.placed != "pixels"]
     room = Room(answer=1, passages=len(hits), images=len(hits))
     notes = {s.hit.id: s.note for s in sources if s.placed == "note"}
     past = Past(numbers={s.hit.id: s.n for s in sources} if as_numbered else {})
-    composed = compose(asked, hits, attached, {}, spec, room, past=past, notes=notes)
-    return composed.prompt, [pictures[s.hit.id] for s in composed.pixel_sources]
+    return compose(asked, hits, attached, {}, spec, room, past=past, notes=notes)
 
 
 def _cited(sentence: str, sources: Sequence[Source]) -> list[Source]:

@@ -241,20 +241,24 @@ class VisionChat:
 
 
 def _named(picture: Picture) -> str:
-    """By the one encoder that names pictures; "" where pocket lies not on this machine, or broken:
-    a chat does without a name then."""
-    if pocket.installed() is None:
+    encoder = _pocket_encoder()
+    if encoder is None or encoder.names is None:
         return ""
-    try:
-        encoder = _pocket_encoder()
-        return encoder.names.of(encoder.encode_pictures([picture]))[0] if encoder.names else ""
-    except ModelError:
-        return ""
+    return encoder.names.of(encoder.encode_pictures([picture]))[0]
 
 
 @cache
-def _pocket_encoder() -> Encoder:
-    return encoders.load("pocket", silent)
+def _pocket_encoder() -> Encoder | None:
+    """The one encoder that names pictures; None where pocket lies not on this machine, or broken:
+    a chat does without a name then."""
+    if pocket.installed() is None:
+        return None
+    try:
+        encoder = encoders.load("pocket", silent)
+        _ = encoder.fit  # loads all of it
+    except ModelError:
+        return None
+    return encoder
 
 
 def _ungrounded(pieces: Iterator[str]) -> Iterator[str]:

@@ -1,6 +1,11 @@
 """Hits and a question in, one prompt and its ledger out. Pure functions; no torch."""
 
-from ragvis.composer.citations import CitationFilter, find_citations, without_citations
+from ragvis.composer.citations import (
+    CitationFilter,
+    find_citations,
+    keep_valid,
+    without_citations,
+)
 from ragvis.composer.compose import (
     Attachment,
     Composed,
@@ -29,6 +34,7 @@ __all__ = [
     "compose",
     "find_citations",
     "joined",
+    "keep_valid",
     "mark_cited",
     "named",
     "neutral",

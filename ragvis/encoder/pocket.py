@@ -12,6 +12,7 @@ from ragvis._files import replace
 from ragvis._lazy import uncollected
 from ragvis.encoder.names import Names
 from ragvis.encoder.pocket_text import PocketText
+from ragvis.errors import ModelError
 from ragvis.models import hub, pocket
 from ragvis.types import Tell
 
@@ -41,7 +42,8 @@ class PocketEncoder:
         self.dim, self.max_tokens = text.dim, text.max_tokens
         self.names: Names | None = Names.load(folder / pocket.PHOTOGRAPHS)
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            self.fingerprint = self._file.read_text("ascii")
+            if self._file.stat().st_mtime_ns >= _changed(folder):
+                self.fingerprint = self._file.read_text("ascii")
         if not self.fingerprint:
             _ = self._whole
 
@@ -54,19 +56,26 @@ class PocketEncoder:
 
     @property
     def _whole(self) -> Encoder:
+        """Raises:
+        ModelError: its weights are not those that were remembered.
+        """
         with self._guard:
             if self._loaded is None:
                 with uncollected():  # architectures are imported as they are made
                     from ragvis.encoder.clip import ClipEncoder
 
-                    self._loaded = ClipEncoder.load(NAME, self._tell)
-                self._text = None
-                self._remember(self._loaded.fingerprint)
+                    loaded = ClipEncoder.load(NAME, self._tell)
+                self._remember(loaded.fingerprint)
+                self._loaded, self._text, self.names = loaded, None, loaded.names
             return self._loaded
 
     def _remember(self, fingerprint: str) -> None:
         if fingerprint == self.fingerprint:
             return
+        with contextlib.suppress(OSError):
+            self._file.unlink(missing_ok=True)
+        if self.fingerprint:  # indexes were compared with that one
+            raise ModelError("pocket's weights are not what they were", "Start again.")
         self.fingerprint = fingerprint
         with contextlib.suppress(OSError):  # a cache that is read-only: it is taken each time
             part = self._file.with_suffix(".part")
@@ -124,3 +133,12 @@ class PocketEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See ``Encoder``."""
         return (self._text or self._whole).count_tokens(texts)
+
+
+def _changed(folder: Path) -> int:
+    """When the weights were written last, in nanoseconds.
+
+    Raises:
+        OSError: they are not there.
+    """
+    return max(file.stat().st_mtime_ns for file in folder.glob("*.safetensors"))
