@@ -50,8 +50,9 @@ def messages(path: Path, fit: Fit) -> Iterator[Message]:
     try:
         document = read(path)
         own = "" if document.title == title_from_name(path) else short(document.title)
-        if own or document.pages:  # a picture's file has neither
-            yield {"kind": "text", "title": own, "pages": _pages_of(document)}, b""
+        about = {"metadata": dict(document.metadata), "unread": dict(document.unread)}
+        if own or document.pages or any(about.values()):  # a picture's file has none of them
+            yield {"kind": "text", "title": own, "pages": _pages_of(document), **about}, b""
         for figure in document.figures:
             yield _picture_of(figure, fit)
     except BadFile as error:

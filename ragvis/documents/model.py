@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -59,11 +60,22 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file as read."""
+    """One file as read.
+
+    Attributes:
+        title: its own, or one made of the file's name.
+        pages: its text.
+        figures: its pictures.
+        metadata: what it says about itself, such as a front matter's keys: key -> value. It is
+            searched and filtered by, and is no text.
+        unread: parts that no reader reads, such as ``chart 1`` -> why. They are reported.
+    """
 
     title: str
     pages: tuple[Page, ...] = ()
     figures: tuple[Figure, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 def storable(text: str) -> str:

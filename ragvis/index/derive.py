@@ -21,7 +21,6 @@ from ragvis.errors import IndexDamaged
 from ragvis.index import calibration
 from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.store.catalog import Catalog
-from ragvis.store.schema import FORMAT
 from ragvis.store.segments import DAMAGED, FAISS, ROWS, SegmentRow, write_rows
 from ragvis.store.trouble import told
 from ragvis.store.vector_index import VectorIndex
@@ -182,8 +181,6 @@ class Merge:
     def commit(self, segments: Sequence[SegmentRow]) -> None:
         """Name the new segments in the catalog, within its ``commit``."""
         if self.is_needed:
-            if any("factors" in row.facts(FAISS) for row in segments):
-                self._catalog.set_meta(format=str(FORMAT))  # older code would compare them wrongly
             self._catalog.set_segments(self._modality, segments, len(self._kept))
 
 

@@ -133,7 +133,7 @@ class Ingest:
             kept = "" if isinstance(error, _Passing) else sha256
             return _Read(found, replace(row, sha256=kept, error=str(error)))
         content = content_of(found.path, row.sha256)
-        own = DocumentRow(content, reading.title, reading.problems)
+        own = DocumentRow(content, reading.title, reading.problems, reading.metadata)
         return _Read(found, row, own, reading.items)
 
     # --- commits --------------------------------------------------------------------------
@@ -238,6 +238,7 @@ class _Reading:
         self._row = row
         self.began = False
         self.title = ""
+        self.metadata: dict[str, str] = {}
         self.items: list[ItemRow] = []
         self.problems: dict[str, str] = {}
 
@@ -249,7 +250,8 @@ class _Reading:
         if header["kind"] == "bad":
             raise (_Passing if header.get("passing") else BadFile)(header["reason"])
         if header["kind"] == "text":
-            self.title = header["title"]
+            self.title, self.metadata = header["title"], header["metadata"]
+            self.problems |= header["unread"]
             pages = [
                 Page(n, text, tuple(Heading(*h) for h in hs)) for n, text, hs in header["pages"]
             ]

@@ -16,7 +16,7 @@ from ragvis.store import connection
 from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.lock import writer_lock
 from ragvis.store.rows import DocumentRow, FileRow, item_of
-from ragvis.store.schema import FROM_2, REBUILD, WORDS
+from ragvis.store.schema import FORMAT, FROM_2, FROM_4, REBUILD, UNREAD, WORDS
 from ragvis.store.trouble import sound, told
 from ragvis.types import Tell
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import apsw
 
 FORMAT_1 = "catalog.sqlite"
+# What brings a catalog of an older format to where WORDS and UNREAD are to be made.
+_STEPS = {"2": FROM_2 + FROM_4, "3": FROM_4, "4": FROM_4}
 _KEPT = ("encoder", "fingerprint", "dim", "generation")
 _FILES = "SELECT id, path, shown, size, mtime_ns, inode, sha256, title, error FROM file ORDER BY id"
 # An item's columns as ``item_of`` takes them, with nothing for those that format 1 lacks.
@@ -34,8 +36,8 @@ _ITEMS = (
 
 
 def upgrade(folder: Path, tell: Tell) -> None:
-    """Write today's catalog beside one of format 1, and then remove that; change one of format 2
-    where it lies, in one transaction. Nothing is embedded again. Killed at any point, the one or
+    """Write today's catalog beside one of format 1, and then remove that; change a later one where
+    it lies, in one transaction. Nothing is embedded again. Killed at any point, the one or
     the other catalog is whole.
 
     Raises:
@@ -44,22 +46,23 @@ def upgrade(folder: Path, tell: Tell) -> None:
         IndexDamaged: the old catalog cannot be read.
     """
     if os.path.isfile(folder / CATALOG):  # unlike Path.is_file it raises nothing
-        _upgrade_2(folder, tell)
+        _upgrade_in_place(folder, tell)
     elif os.path.isfile(folder / FORMAT_1):
         _upgrade_1(folder, tell)
 
 
-def _upgrade_2(folder: Path, tell: Tell) -> None:
+def _upgrade_in_place(folder: Path, tell: Tell) -> None:
     with closing(Catalog.open(folder)) as catalog:
-        if catalog.format != "2":
+        if catalog.format not in _STEPS:
             return
     with writer_lock(folder), told(folder / CATALOG):
         tell(f"bringing {folder} to this version's format; now run `ragvis index` on it once")
         with closing(connection.open_to_write(folder / CATALOG)) as db, connection.transaction(db):
-            if db.execute("SELECT value FROM meta WHERE key = 'format'").get != "2":
+            found = str(db.execute("SELECT value FROM meta WHERE key = 'format'").get)
+            if found not in _STEPS:
                 return  # another process was first
-            db.execute(FROM_2 + WORDS + REBUILD)
-            db.execute("UPDATE meta SET value = '3' WHERE key = 'format'")
+            db.execute(_STEPS[found] + WORDS + UNREAD + REBUILD)
+            db.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(FORMAT),))
 
 
 def _upgrade_1(folder: Path, tell: Tell) -> None:

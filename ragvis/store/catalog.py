@@ -200,9 +200,11 @@ class Catalog:
         self, document: DocumentRow, items: Sequence[ItemRow], vectors: Vectors
     ) -> int:
         """Store what was read; its id, to be linked. vectors: (len(items), dim), unit rows."""
-        problems = json.dumps(document.problems)
-        row = (document.content, document.title, problems)
-        self._db.execute("INSERT INTO document(content, title, problems) VALUES (?, ?, ?)", row)
+        said = (json.dumps(document.problems), json.dumps(document.metadata))
+        self._db.execute(
+            "INSERT INTO document(content, title, problems, metadata) VALUES (?, ?, ?, ?)",
+            (document.content, document.title, *said),
+        )
         number = self._db.last_insert_rowid()
         self._db.executemany(
             "INSERT INTO item(document_id, modality, ordinal, page, span_start, span_end, bbox,"

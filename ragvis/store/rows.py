@@ -32,6 +32,7 @@ class DocumentRow:
     content: str  # sha256 of the bytes and how they were read: see ``content_key``
     title: str  # its own, or "" where only a file's name tells
     problems: dict[str, str] = field(default_factory=dict)  # part that could not be read -> why
+    metadata: dict[str, str] = field(default_factory=dict)  # what it says about itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 4
-
-# What stands in a catalog of format 3 is as it was: it becomes one of format 4 with the first
-# inverted file whose codes are whole numbers (vectors.py).
+FORMAT = 5
 
 # Files of format 2 with pictures inside lack the text around these: they look changed from now on,
 # so that the next run reads them again. Their vectors are found again by what they are of.
@@ -15,9 +12,19 @@ UPDATE file SET size = -1 WHERE document_id IN (
     SELECT id FROM document WHERE content NOT LIKE '%:picture');
 UPDATE document SET content = 'old:' || content
     WHERE id IN (SELECT document_id FROM file WHERE size = -1);
+ALTER TABLE item ADD COLUMN near TEXT NOT NULL DEFAULT '';
+"""
+
+# Readers read other values since: every document but pictures looks changed from now on, so that
+# the next run reads it again. What is embedded as before keeps its vector.
+FROM_4 = """
+UPDATE file SET size = -1 WHERE document_id IN (
+    SELECT id FROM document WHERE content NOT LIKE '%:picture');
+UPDATE document SET content = 'old:' || id || ':' || content
+    WHERE content NOT LIKE '%:picture' AND content NOT LIKE 'old:%';
+ALTER TABLE document ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
 DROP TRIGGER item_added; DROP TRIGGER item_renamed; DROP TRIGGER item_dropped;
 DROP TABLE item_words;
-ALTER TABLE item ADD COLUMN near TEXT NOT NULL DEFAULT '';
 """
 REBUILD = "INSERT INTO item_words(item_words) VALUES ('rebuild');"
 
@@ -29,7 +36,8 @@ CREATE TABLE document (
     id INTEGER PRIMARY KEY,
     content TEXT NOT NULL UNIQUE,   -- sha256 of the bytes, ":", how they were read
     title TEXT NOT NULL,            -- its own; '' where only a file's name tells
-    problems TEXT NOT NULL          -- JSON: picture in it that could not be read -> why
+    problems TEXT NOT NULL,         -- JSON: part of it that could not be read -> why
+    metadata TEXT NOT NULL DEFAULT '{}'     -- JSON: what it says about itself, key -> value
 );
 
 -- One row a path, read or not: a file that could not be read keeps its reason.
@@ -107,4 +115,14 @@ CREATE TABLE segment (
 CREATE TABLE dead (id INTEGER PRIMARY KEY, modality TEXT NOT NULL);
 """
 
-TABLES = ITEMS + WORDS + LISTS
+UNREAD = """
+-- Files of kinds that no reader reads, counted by folder and suffix.
+CREATE TABLE unread (
+    folder TEXT NOT NULL,           -- absolute
+    suffix TEXT NOT NULL,           -- lower case, with its dot; '' where there is none
+    count INTEGER NOT NULL,
+    PRIMARY KEY (folder, suffix)
+) WITHOUT ROWID;
+"""
+
+TABLES = ITEMS + WORDS + LISTS + UNREAD
