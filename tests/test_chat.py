@@ -61,7 +61,8 @@ def spec(limit: int, pixels: int = 2) -> PromptSpec:
 def a_turn(n: int, picture: bool) -> Turn:
     hit = make_hit(n, "image" if picture else "text", f"words of source {n}")
     source = Source(n, hit, "pixels" if picture else "text")
-    body = f"{'<image> ' * picture}[{n}] source {n}\n\nQuestion: number {n}?"
+    kind = "image" if picture else "text"
+    body = f"{'<image>' * picture}\n[{n}] {kind}: source {n}\n\nQuestion: number {n}?".strip()
     return Turn(body, f"answer {n} [{n}]", (source,), ((9, 9),) * picture)
 
 

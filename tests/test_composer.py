@@ -12,14 +12,11 @@ from hypothesis import strategies as st
 from ragvis import conversation
 from ragvis.composer import (
     Attachment,
-    CitationFilter,
     PromptSpec,
     Room,
     compose,
-    find_citations,
     neutral,
 )
-from ragvis.composer.citations import keep_valid
 from ragvis.errors import PromptTooLong
 from ragvis.prompts import GROUNDED_SYSTEM
 from ragvis.types import Hit
@@ -227,50 +224,3 @@ def test_a_persons_own_lines_are_kept_on_request() -> None:
 
 def test_neutral_keeps_plain_text() -> None:
     assert neutral("Grüße, 日本 — 5 < 6 & [1] ok?", SPECIAL) == "Grüße, 日本 — 5 < 6 & [1] ok?"
-
-
-@pytest.mark.parametrize(
-    ("said", "kept"),
-    [
-        ("A [1], B [7]. C [2, 9; 1] [x] [0].", "A [1], B. C [2][1] [x]."),
-        ("[[9]7]", ""),
-        ("[1[9]]", "[1]"),
-        ("[7[9]]", ""),
-        ("a [1-3] b [8–9].", "a [1][2] b."),
-        ("[" + ", ".join(map(str, range(1, 40))) + "]", "[1][2]"),
-        ("array[] and [ ] and [, ] stay", "array[] and [ ] and [, ] stay"),
-        ("[99999999999999999999]", ""),
-        ("an open [1", "an open [1"),
-        ("A [n1]. B [Source 2], C [sources 1, 7] [n9] [#2].", "A [1]. B [2], C [1] [2]."),
-        ("as [n], [source], [none1] and [n", "as [n], [source], [none1] and [n"),
-    ],
-)
-def test_invented_numbers_go_and_lists_are_split(said: str, kept: str) -> None:
-    assert keep_valid(said, {1, 2}) == kept
-
-
-def test_citations_are_found_where_they_stand() -> None:
-    text = "A [1], C [2][1]."
-    found = [(c.n, text[c.start : c.end]) for c in find_citations(text)]
-    assert found == [(1, "[1]"), (2, "[2]"), (1, "[1]")]
-
-
-@settings(max_examples=500)
-@given(
-    st.lists(
-        st.sampled_from(
-            ["[1]", "[", "]", " ", "1", "7", ", ", "[9]", "a.", "-", " [1, 3]", "\n", "n", "source"]
-        )
-    ),
-    st.data(),
-)
-def test_only_given_numbers_stay_and_pieces_say_the_same(
-    parts: list[str], data: st.DataObject
-) -> None:
-    text = "".join(parts)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
-    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    checked = CitationFilter({1, 2})
-    said = "".join(map(checked.feed, pieces)) + checked.finish()
-    assert said == keep_valid(text, {1, 2})
-    assert {c.n for c in find_citations(said)} <= {1, 2}

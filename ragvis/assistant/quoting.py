@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ragvis.composer import Composed, PromptSpec, keep_valid, neutral, opened, sentences
+from ragvis.composer import Composed, PromptSpec, from_outside, opened, sentences
 from ragvis.retriever import Request
 from ragvis.store.words import content_words
 from ragvis.types import Hit
@@ -58,5 +58,5 @@ def _saying(words: set[str], hit: Hit, spec: PromptSpec) -> str:
 
 def _bare(sentence: str, spec: PromptSpec) -> str:
     """As it may stand in an answer: it can neither cite nor end its own quotation marks."""
-    plain = keep_valid(neutral(sentence, spec.markers), ())
+    plain = from_outside(sentence, spec)
     return _MARK.sub("", plain).replace("**", "").translate(_QUOTES).rstrip(".")

@@ -2,6 +2,7 @@
 
 from ragvis.composer.citations import (
     CitationFilter,
+    escape_citations,
     find_citations,
     keep_valid,
     without_citations,
@@ -15,6 +16,7 @@ from ragvis.composer.compose import (
     Turn,
     beside,
     compose,
+    from_outside,
     mark_cited,
 )
 from ragvis.composer.naming import named
@@ -32,7 +34,9 @@ __all__ = [
     "Turn",
     "beside",
     "compose",
+    "escape_citations",
     "find_citations",
+    "from_outside",
     "joined",
     "keep_valid",
     "mark_cited",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from types import MappingProxyType
 
+from ragvis.composer.citations import escape_citations, keep_valid
 from ragvis.composer.neutral import neutral, without
 from ragvis.conversation import IMAGE_TOKEN, find_template, render
 from ragvis.errors import PromptTooLong
 from ragvis.prompts import GROUNDED_SYSTEM, labelled
 from ragvis.types import Dropped, Hit, Ledger, Placement, Source
 
+_LINE_HEAD = re.compile(r"\[([0-9]{1,9})\] (?=(?:text|image):)")  # see ``labelled``
 Size = tuple[int, int]  # width, height in pixels
 
 
@@ -177,10 +180,26 @@ def beside(message: str, spec: PromptSpec, past: Past, answer: int) -> Composed 
     return composed if page.over(composed) <= 0 else None
 
 
+def from_outside(text: str, spec: PromptSpec) -> str:
+    """Text for a prompt of numbered sources: one line that can neither open a turn, nor show a
+    picture, nor look like a source's number."""
+    return escape_citations(neutral(text, spec.markers))
+
+
 def _again(turn: Turn, spec: PromptSpec) -> Turn:
-    """An earlier turn for this model: it may have been written down for another one's template."""
+    """An earlier turn for this model: it may have been written down for another one's template, or
+    by a version that let a text's own bracketed numbers through."""
     parts = turn.body.split(IMAGE_TOKEN)  # text from outside holds none
-    return replace(turn, body=IMAGE_TOKEN.join(without(spec.markers, part) for part in parts))
+    body = IMAGE_TOKEN.join(without(spec.markers, part) for part in parts)
+    numbers = {source.n for source in turn.sources}
+    return replace(turn, body="\n".join(_line_again(line, numbers) for line in body.split("\n")))
+
+
+def _line_again(line: str, numbers: set[int]) -> str:
+    """A line of an earlier turn; the number of its source is the composer's own."""
+    head = _LINE_HEAD.match(line)
+    start = head.end() if head and int(head[1]) in numbers else 0
+    return line[:start] + escape_citations(line[start:])
 
 
 def _left(n: int, turn: Turn, spec: PromptSpec) -> Dropped:
@@ -274,15 +293,15 @@ class _Page:
         body = "".join(parts).lstrip("\n")
         sizes = tuple(p.size for p in pieces if p.placed == "pixels")
         turn = Turn(body, "", sources, sizes)
-        prompt = _render(self.spec.template, self.spec.markers, self.kept, body)
+        prompt = _render(self.spec, self.kept, turn)
         ledger = _ledger(prompt, parts, turn, self, tuple(dropped))
         return Composed(prompt, turn, self.kept, ledger)
 
     def plain(self) -> Composed:
         """The prompt with the message as it stands: no sources, and no word about them."""
-        parts = ("", "", "", neutral(self.question, self.spec.markers))
+        parts = ("", "", "", from_outside(self.question, self.spec))
         turn = Turn(parts[-1], "", (), ())
-        prompt = _render(self.spec.template, self.spec.markers, self.kept, turn.body)
+        prompt = _render(self.spec, self.kept, turn)
         return Composed(prompt, turn, self.kept, _ledger(prompt, parts, turn, self, ()))
 
     def _numbered(self, pieces: Sequence[_Piece]) -> tuple[Source, ...]:
@@ -296,39 +315,42 @@ class _Page:
         self, pieces: Sequence[_Piece], sources: Sequence[Source]
     ) -> tuple[str, str, str, str]:
         """Pictures, passages, instruction and question; joined they are the user's message."""
-        markers = self.spec.markers
         shown = [(s.n, p) for s, p in zip(sources, pieces, strict=True) if s.is_shown]
-        lines = [_line(n, p, markers) for n, p in shown]
+        lines = [_line(n, p, self.spec) for n, p in shown]
         split = sum(p.placed != "text" for _, p in shown)
         images, passages = "\n".join(lines[:split]), "\n".join(lines[split:])
         if images and passages:
             images += "\n"
         fixed = find_template(self.spec.template).fixed_system
         instruction = f"\n\n{GROUNDED_SYSTEM}" if fixed else ""
-        return images, passages, instruction, f"\n\nQuestion: {neutral(self.question, markers)}"
+        question = from_outside(self.question, self.spec)
+        return images, passages, instruction, f"\n\nQuestion: {question}"
 
 
-def _render(template_name: str, markers: tuple[str, ...], kept: Sequence[Turn], body: str) -> str:
+def _render(spec: PromptSpec, kept: Sequence[Turn], turn: Turn) -> str:
+    """The conversation up to this turn. Its answers cite what is in the prompt, and nothing that
+    left it."""
+    shown = {s.n for earlier in (*kept, turn) for s in earlier.sources if s.is_shown}
     turns: list[dict[str, str | None]] = []
-    for turn in kept:
-        turns.append({"role": "user", "content": turn.body})
-        answer = neutral(turn.answer, markers, keep_lines=True)
+    for earlier in kept:
+        turns.append({"role": "user", "content": earlier.body})
+        answer = keep_valid(neutral(earlier.answer, spec.markers, keep_lines=True), shown)
         turns.append({"role": "assistant", "content": answer})
-    turns.append({"role": "user", "content": body})
+    turns.append({"role": "user", "content": turn.body})
     turns.append({"role": "assistant", "content": None})
-    fixed_system = find_template(template_name).fixed_system
-    return render(template_name, turns, None if fixed_system else GROUNDED_SYSTEM)
+    fixed_system = find_template(spec.template).fixed_system
+    return render(spec.template, turns, None if fixed_system else GROUNDED_SYSTEM)
 
 
-def _line(n: int, piece: _Piece, markers: tuple[str, ...]) -> str:
+def _line(n: int, piece: _Piece, spec: PromptSpec) -> str:
     hit = piece.hit
     if piece.placed == "text":
-        label = neutral(labelled("text", hit.name, hit.page), markers)
-        return f"[{n}] {label}: {neutral(_titled(hit), markers)}"
+        label = labelled("text", hit.name, hit.page)
+        return f"[{n}] " + from_outside(f"{label}: {_titled(hit)}", spec)
     label = labelled("image", hit.name, hit.page)
     told = [p for p in (piece.known_as or hit.text or hit.looks_like, piece.note) if p]
     known = ". ".join([*(part.rstrip(". ") for part in told[:-1]), *told[-1:]])
-    line = f"[{n}] " + neutral(f"{label} — {known}" if known else label, markers)
+    line = f"[{n}] " + from_outside(f"{label} — {known}" if known else label, spec)
     return f"{IMAGE_TOKEN}\n{line}" if piece.placed == "pixels" else line
 
 
