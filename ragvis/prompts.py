@@ -103,6 +103,11 @@ def is_refusal(text: str) -> bool:
     }
 
 
+def is_cut_refusal(text: str) -> bool:
+    """Whether an answer that was cut off was about to say that it found none: "Not found in"."""
+    return text.strip().lower().startswith("not") and may_refuse(text)
+
+
 def may_refuse(text: str) -> bool:
     """Whether an answer that begins so may say that the sources hold none."""
     return NOT_FOUND.lower().startswith(text.strip().lower())

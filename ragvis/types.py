@@ -201,6 +201,7 @@ class Answer:
     usage: dict[str, int] = field(default_factory=dict, hash=False)
     timing_s: dict[str, float] = field(default_factory=dict, hash=False)
     support: tuple[Support, ...] | None = None  # of each sentence, where that was asked for
+    finish_reason: str = "stop"  # "length" where it was cut, or a server's own word
     withheld: str | None = None  # what the model wrote and, asked again, did not stand by
 
     def to_dict(self) -> dict[str, Any]:
@@ -210,6 +211,7 @@ class Answer:
             "question": self.question,
             "answer": self.text,
             "abstained": self.abstained,
+            "finish_reason": self.finish_reason,
             "citations": [asdict(c) for c in self.citations],
             "sources": [s.to_dict() for s in self.sources],
             "ledger": _jsonable(asdict(self.ledger)),

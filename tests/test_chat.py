@@ -19,7 +19,7 @@ from test_composer import make_hit
 from test_remote import SAID, STOP, chunk, serving
 
 import ragvis
-from ragvis.assistant.history import leans_on_what_was_said
+from ragvis.assistant.history import leans_on_what_was_said, new_subject
 from ragvis.assistant.rewriting import _is_of
 from ragvis.assistant.vision_chat import _ungrounded
 from ragvis.cli.lines import _session
@@ -46,10 +46,87 @@ FLAG = DEMO / "images" / "flag-italy.jpg"
         ("Is it allowed to feed them?", True),
         ("What is the capital of France, and its population?", True),  # a harmless mistake
         ("Which itinerary covers Petra in winter?", False),
+        ("how many may I carry over?", True),
+        ("How many languages does she speak?", True),
+        ("How many keys are there in the safe?", True),  # "there": a harmless mistake
+        ("How many days may I carry over?", False),
+        ("What about the piano?", True),
+        ("And the boat, what colour is it?", False),
+        ("And the boat?", True),
+        ("As for the lease, who signs it?", False),
     ],
 )
 def test_a_question_leans_on_what_was_said(question: str, leans: bool) -> None:
     assert leans_on_what_was_said(question) == leans
+
+
+@pytest.mark.parametrize(
+    ("question", "leans"),
+    [("What is this animal?", False), ("What is this?", False), ("And this one?", True)],
+)
+def test_a_question_with_a_picture_points_at_that(question: str, leans: bool) -> None:
+    assert leans_on_what_was_said(question, brings_picture=True) == leans
+    assert leans_on_what_was_said(question)
+
+
+@pytest.mark.parametrize(
+    ("question", "subject"),
+    [
+        ("What about the piano?", "the piano"),
+        ("And kites?", "kites"),
+        ("and in winter", "in winter"),
+        ("And how long?", ""),
+        ("And which one the pliers?", ""),
+        ("And its population?", ""),
+        ("How old?", ""),
+    ],
+)
+def test_a_follow_up_may_bring_a_subject_of_its_own(question: str, subject: str) -> None:
+    assert new_subject(question) == subject
+
+
+TALK = {
+    "viaduct.txt": "The repair of the Halden viaduct cost 1.4 million pounds.",
+    "piano.txt": "The piano in the hall was tuned in March by Mr Harrow.",
+    "boat.txt": "The rowing boat is blue and lies at the north jetty.",
+    "leave.md": "# Leave\n\n## How much\nFull-time staff have 27 days of annual leave a year, "
+    "part-time staff as many as their share. Days are counted from January.\n\n"
+    "## Carrying over\nFive days may be carried over into the next year. They have to be taken "
+    "by the end of March, or they are lost.\n",
+}
+
+
+@pytest.fixture(scope="module")
+def talked_of(pocket_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("talk")
+    for name, text in TALK.items():
+        (folder / name).write_text(text)
+    with ragvis.Index.create(folder / "index", "pocket") as index:
+        index.add([folder / name for name in TALK])
+        yield index
+
+
+def test_a_new_subject_is_not_told_of_the_old_one(talked_of: Any, pocket_generator: Any) -> None:
+    chat = ragvis.Assistant(ragvis.Retriever(talked_of), pocket_generator).chat()
+    assert "1.4 million" in chat.ask("How much did the repair of the viaduct cost?").text
+    piano = chat.ask("What about the piano?")
+    assert "1.4" not in piano.text
+    assert {source.hit.name for source in piano.sources} == {"piano.txt"}
+    boat = chat.ask("And the boat, what colour is it?")
+    assert "blue" in boat.text
+
+
+def test_what_is_counted_is_taken_from_the_question_before(
+    talked_of: Any, pocket_generator: Any
+) -> None:
+    chat = ragvis.Assistant(ragvis.Retriever(talked_of), pocket_generator).chat()
+    assert "27" in chat.ask("How many days of annual leave do I have?").text
+    stream = chat.stream("how many may I carry over?")
+    assert stream.prepared.asked == "how many days of annual leave may I carry over?"
+    answer = stream.read()
+    assert "Five days" in (answer.sources[0].hit.text or "") and "27" not in answer.text
+    photo = chat.stream("What is this animal?", [DEMO / "images" / "animal-panda.jpg"])
+    assert "leave" not in photo.prepared.asked and "27" not in photo.read().text
 
 
 def spec(limit: int, pixels: int = 2) -> PromptSpec:

@@ -30,7 +30,7 @@ def opening(question: str, *hits: Hit) -> str:
     [
         ("LK 7719", "“Your van, plate LK 7719, stands in the yard” [1]."),  # over two lines
         ("plate of the van", "“Your van, plate LK 7719, stands in the yard” [1]."),
-        ("red", "“A bus is red” [1]."),  # what looks like a citation goes
+        ("red", "“A bus is red (4)” [1]."),  # what looks like a citation stands in other brackets
         ("yard in May", ""),  # not all of it
         ("yours", ""),  # nothing more is said there
         ("van's colour", ""),

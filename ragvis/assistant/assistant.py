@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,9 @@ from ragvis.assistant.prepared import AskOptions, Pictures, Prepared
 from ragvis.composer import CitationFilter, find_citations, joined, mark_cited, unasked
 from ragvis.errors import ModelError, RagvisError, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
-from ragvis.generator.sampling import Sampling, Usage, Written
+from ragvis.generator.sampling import STOP, Sampling, Usage, Written
 from ragvis.index import Features
-from ragvis.prompts import NOT_FOUND, is_refusal
+from ragvis.prompts import NOT_FOUND, is_cut_refusal, is_refusal
 from ragvis.retriever import Retriever
 from ragvis.types import Answer, Source, Support, Tell, silent
 
@@ -286,9 +286,10 @@ class AnswerStream:
             if piece:
                 said.append(piece)
                 yield piece
-        if not "".join(said).strip():
+        text = "".join(said).strip()
+        if not text or (self._ended.is_cut and is_cut_refusal(text)):
             said = [NOT_FOUND]
-            yield NOT_FOUND
+            yield NOT_FOUND[len(text) :]
         if self._answer is None:  # another reader of the same stream may have been first
             self._take_down("".join(said).strip())
 
@@ -300,13 +301,14 @@ class AnswerStream:
 
     def _pieces(self) -> Iterator[str]:
         if not self.prepared.has_evidence:
+            yield from filter(None, [self.prepared.reply])
             return
         if not self.prepared.can_be_doubted:
             yield from self._writing("")
             return
         from ragvis.assistant.doubt import Doubt
 
-        doubt = Doubt(self.prepared, self.assistant.generator)
+        doubt = Doubt(self.prepared, self.assistant.generator, lambda: self._ended)
         yield from doubt.settled(self._writing)
         self._withheld, self._alone = doubt.withheld, doubt.alone
 
@@ -328,7 +330,7 @@ class AnswerStream:
         asked, abstained = self._alone or composed, is_refusal(text)
         text = NOT_FOUND if abstained else text
         citations = find_citations(text)
-        usage = self._usage()
+        usage = {**self._ended.tokens, **prepared.usage}
         answered = time.perf_counter()
         support = None if abstained else self._support(text)
         return Answer(
@@ -344,15 +346,17 @@ class AnswerStream:
             usage=usage,
             timing_s=self._timing(answered, is_verified=support is not None),
             support=support,
+            finish_reason=STOP if abstained else self._ended.finish_reason,
             withheld=self._withheld,
         )
 
-    def _usage(self) -> dict[str, int]:
-        usage = Usage()
-        if self.prepared.has_evidence:
-            written = None if self._alone else self._written
-            usage = written.usage if written else self.assistant.generator.usage
-        return asdict(usage) | self.prepared.usage
+    @property
+    def _ended(self) -> Usage:
+        """Tokens of the answer that was just written, and why it ended."""
+        if not self.prepared.has_evidence:
+            return Usage()
+        written = None if self._alone else self._written
+        return written.usage if written else self.assistant.generator.usage
 
     def _timing(self, answered: float, is_verified: bool) -> dict[str, float]:
         now = time.perf_counter()

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from ragvis.assistant.verify import composed_again, shown_again
 from ragvis.composer import CitationFilter, Composed, settled, without_citations
 from ragvis.generator.llava import LlavaGenerator
-from ragvis.prompts import IS_IT_SAID, NOT_FOUND, is_refusal, may_refuse
+from ragvis.prompts import IS_IT_SAID, NOT_FOUND, is_cut_refusal, is_refusal, may_refuse
 from ragvis.types import ATTACHED, Source
 
 if TYPE_CHECKING:
     from ragvis.assistant.prepared import Prepared
     from ragvis.generator.choice import Generator
+    from ragvis.generator.sampling import Usage
 
 _EVEN = 0.5
 WEAK = 0.3  # score of the best source below which an answer is looked at again all the same
@@ -33,15 +34,23 @@ _MOST = 4  # passages that are
 class Doubt:
     """Decides whether an answer is given.
 
+    Args:
+        prepared: the question.
+        generator: the model.
+        ended: tells how the answer ended that was written last.
+
     Attributes:
         withheld: what the model wrote and, asked again, did not stand by.
         alone: the prompt that was answered, where one source alone was shown.
     """
 
-    def __init__(self, prepared: Prepared, generator: Generator) -> None:
+    def __init__(
+        self, prepared: Prepared, generator: Generator, ended: Callable[[], Usage]
+    ) -> None:
         assert isinstance(generator, LlavaGenerator)  # no other one's spec says that it doubts
         self._prepared = prepared
         self._generator = generator
+        self._ended = ended
         self._shown = [s for s in prepared.composed.sources if s.is_shown]
         self.withheld: str | None = None
         self.alone: Composed | None = None
@@ -64,7 +73,9 @@ class Doubt:
             yield from self._unless_refused(settled(written("")))
         else:
             text = "".join(written(other if odds >= _EVEN else ""))
-            if not is_refusal(text) and self._is_said(text, self._shown, self._bar):
+            # Half a sentence cannot be judged: it is given where the model was to answer
+            is_cut = odds < _EVEN and self._ended().is_cut
+            if not is_refusal(text) and (is_cut or self._is_said(text, self._shown, self._bar)):
                 yield text
                 return
             if odds < _EVEN and not is_refusal(text):
@@ -112,7 +123,8 @@ class Doubt:
         before = self._generator.usage
         coming = self._generator.stream(composed.prompt, [], self._prepared.sampling)
         text = "".join(CitationFilter({source.n}).of(coming))
-        if not is_refusal(text) and self._is_said(text, [source], _ALONE):
+        is_cut = self._generator.usage.is_cut and not is_cut_refusal(text)
+        if not is_refusal(text) and (is_cut or self._is_said(text, [source], _ALONE)):
             self.withheld, self.alone = None, composed
             return text
         self._prepared.count("alone", self._generator.usage)

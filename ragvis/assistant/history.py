@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ragvis.assistant.small_talk import is_small_talk
 from ragvis.composer import Attachment, Past, Turn
 from ragvis.types import Source
 
@@ -26,13 +27,39 @@ _EMPTY_IT = re.compile(
 )
 _GOING_ON = re.compile(r"\s*(and|but|or|so|also|what about|how about|then)\b", re.IGNORECASE)
 _SHORT = 3  # words; "How old?" asks of something
+# "How many may I carry over?": what is counted was named before, "how many days do I have?"
+_HELPER = r"(?:may|can|could|do|does|did|are|were|was|is|will|would|should|must|have|has)\b"
+_COUNTED_BEFORE = re.compile(rf"(\W*(?:and\s+)?how many)(?=\s+{_HELPER})", re.IGNORECASE)
+_COUNTED = re.compile(rf"\bhow many(\s+\w[^?.!,;]{{1,60}}?)\s+{_HELPER}", re.IGNORECASE)
+# "And the boat, what colour is it?": what is pointed at stands in the question itself
+_OWN_TOPIC = re.compile(
+    r"\W*(?:(?:and|but|so|now)\s+)?(?:(?:what|how)\s+about\s+|as\s+for\s+)?"
+    r"(?:the|my|our|your|an?)\s+[^,?]{1,40},\s*\w",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(r"\b(?:who|whom|whose|when|where|why|how|which|what)\b", re.IGNORECASE)
 
 
-def leans_on_what_was_said(question: str) -> bool:
-    """Whether a question needs the ones before it to be understood."""
-    words = question.split()
-    question = _EMPTY_IT.sub("", question)
-    return bool(len(words) <= _SHORT or _POINTING.search(question) or _GOING_ON.match(question))
+def leans_on_what_was_said(question: str, brings_picture: bool = False) -> bool:
+    """Whether a question needs the ones before it to be understood. "This animal" is in the
+    picture that comes with it."""
+    if _OWN_TOPIC.match(question):
+        return False
+    if _GOING_ON.match(question) or _COUNTED_BEFORE.match(question):
+        return True
+    is_short = len(question.split()) <= _SHORT
+    points = _POINTING.search(_EMPTY_IT.sub("", question)) is not None
+    return (is_short or points) and not brings_picture
+
+
+def new_subject(question: str) -> str:
+    """What a follow-up asks the same of, "the piano" in "What about the piano?"; "" where it asks
+    something else, or points at what was said."""
+    opening = _GOING_ON.match(question)
+    if opening is None or _POINTING.search(question):
+        return ""
+    rest = question[opening.end() :]
+    return "" if _ASKED.search(rest) else rest.strip(" ?!.,")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +101,32 @@ class History:
         """Every source that was placed so far, by number."""
         return tuple(self._sources[n] for n in sorted(self._sources))
 
-    def is_followed_by(self, question: str) -> bool:
+    def is_followed_by(self, question: str, brings_picture: bool = False) -> bool:
         """Whether a question leans on the conversation."""
-        return bool(self._last) and leans_on_what_was_said(question)
+        return bool(self._last) and leans_on_what_was_said(question, brings_picture)
 
     def standalone(self, question: str) -> str:
-        """What to search for: the question, after the one that it leans on.
+        """What to search for where a question leans on the conversation: the question, after the
+        one that it leans on; or with what is counted, where that alone is missing.
 
         The question comes last, as an encoder that can read no more keeps the end.
         """
-        return f"{self._last} {question}" if self.is_followed_by(question) else question
+        counted = _COUNTED.search(self._last)
+        if counted and _COUNTED_BEFORE.match(question):
+            return _COUNTED_BEFORE.sub(lambda m: m[1] + counted[1], question, count=1)
+        return f"{self._last} {question}"
 
     def attachments(self, question: str) -> Sequence[Attachment]:
         """The pictures that a question is about though it brings none."""
         return self._photos if self.is_followed_by(question) else []
 
     def add(self, said: Said) -> None:
-        """Remember an answer. A refused one told nothing, and its turn is left out."""
+        """Remember an answer. A refused one told nothing, and its turn is left out; small talk
+        leaves no trace, so that the next question leans on what was asked before it."""
         self.count += 1
-        if not self.is_followed_by(said.question):
+        if is_small_talk(said.question) and not said.turn.sources:
+            return
+        if not self.is_followed_by(said.question, bool(said.attachments)):
             self._last = said.question
             self._photos = []
             self.exchanges = []

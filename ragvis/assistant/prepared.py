@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ragvis._arguments import as_list, require_text
-from ragvis.assistant.history import History
+from ragvis.assistant.history import History, new_subject
 from ragvis.assistant.notes import NoteTaker
 from ragvis.assistant.placing import (
     LEAST_BESIDE_A_PHOTO,
@@ -22,6 +22,7 @@ from ragvis.assistant.placing import (
 )
 from ragvis.assistant.quoting import quoting
 from ragvis.assistant.rewriting import rewritten
+from ragvis.assistant.small_talk import reply_to
 from ragvis.composer import Attachment, Composed, compose, named
 from ragvis.errors import BadFile, UsageError
 from ragvis.generator.sampling import Sampling, Usage
@@ -82,12 +83,13 @@ class Prepared:
         self.usage: dict[str, int] = {}  # tokens of what else the model wrote, by what it was
         self._retriever, self._generator = retriever, generator
         self._question, self._options, self._history = question, options, history
-        self._leans = history.is_followed_by(question)
-        self._pictures: dict[str, Picture] = dict(history.pictures)
         given = [] if images is None else as_list(images)
+        self.reply = "" if given else reply_to(question, retriever.index.status)
+        self._leans = not self.reply and history.is_followed_by(question, bool(given))
+        self._pictures: dict[str, Picture] = dict(history.pictures)
         brought = [media.load_picture(source) for source in given]
         self.query = self._standalone()
-        again = [] if brought else history.attachments(question)
+        again = history.attachments(question) if self._leans and not brought else []
         self._photos = brought or [self._pictures[one.hit.id] for one in again]
         hits, known_as = self._found()
         self.attachments = [
@@ -123,7 +125,7 @@ class Prepared:
 
     def count(self, what: str, usage: Usage) -> None:
         """Count what the model wrote beside the answer."""
-        for name, tokens in asdict(usage).items():
+        for name, tokens in usage.tokens.items():
             key = f"{what}_{name}"
             self.usage[key] = self.usage.get(key, 0) + tokens
 
@@ -143,13 +145,32 @@ class Prepared:
     def _found(self) -> tuple[list[Hit], str]:
         """What may be placed; and what the question's own picture is called, where that is
         known."""
+        if self.reply:
+            self.generation = self._retriever.index.info().generation
+            return [], ""
         with self.timed("retrieve"):
             ranked, known_as = self._retrieve(self._options.k, self._photos)
         self.generation = ranked.generation
+        if self._leans and (subject := new_subject(self._question)):
+            ranked = self._about(ranked, subject)
         if self._photos:
             return placeable(ranked, LEAST_BESIDE_A_PHOTO, wants_pictures=False), known_as
         wants_pictures = Manner.of(self._question).pictures
         return placeable(ranked, LEAST_PICTURE, wants_pictures), known_as
+
+    def _about(self, ranked: Ranked, subject: str) -> Ranked:
+        """What says a word of a follow-up's new subject, as likely as by that alone: of the old one
+        the model would tell again what it told before."""
+        own = self._retriever.rank(self._retriever.query(subject), max(8, self._options.k or 0))
+        passages = _both(ranked.passages, own.passages)
+        images = _both(ranked.images, own.images)
+        numbers = {hit.id: int(hit.id[1:]) for hit in (*passages, *images)}
+        shares = self._retriever.index.word_coverage(subject, list(numbers.values()))
+        if not shares:  # it has no word of its own
+            return ranked
+        meant = {name for name, number in numbers.items() if shares[number].share > 0}
+        passages = [hit for hit in passages if hit.id in meant]
+        return replace(ranked, passages=passages, images=[h for h in images if h.id in meant])
 
     def _with_before(self, again: Sequence[Attachment]) -> tuple[str, Sequence[Attachment]]:
         """The question and its photos; for a model that sees no earlier turn, with all that they
@@ -191,6 +212,8 @@ class Prepared:
 
     def _has_evidence(self, is_found: bool) -> bool:
         """Without any there is nothing to answer from, and the model is not asked."""
+        if self.reply:
+            return False
         if any(source.is_shown for source in self.composed.turn.sources):
             return True
         goes_on = bool(self.composed.kept) and self._leans
@@ -254,6 +277,13 @@ class Prepared:
             except BadFile as error:
                 unopened[hit.id] = str(error)
         return unopened
+
+
+def _both(first: Sequence[Hit], second: Sequence[Hit]) -> list[Hit]:
+    """Two rankings in the order of the first; a hit of both has the higher of its scores."""
+    again = {hit.id: hit for hit in second}
+    best = [replace(h, score=max(h.score, again.pop(h.id, h).score)) for h in first]
+    return [*best, *again.values()]
 
 
 def attached_hit(n: int, source: PictureSource, picture: Picture) -> Hit:

@@ -148,6 +148,7 @@ def _write_page(file: Path, record: dict[str, Any], number: int | None) -> None:
 def _print(answer: Answer, as_json: bool, whole: bool) -> None:
     if as_json:
         print_json(answer.to_dict())
+        print_cut(answer.finish_reason)
         return
     if whole:
         click.echo(shown(answer.text, keep_lines=True))
@@ -155,9 +156,18 @@ def _print(answer: Answer, as_json: bool, whole: bool) -> None:
 
 
 def print_below(answer: Answer) -> None:
-    """What belongs below an answer on a terminal: doubts, and the sources it cites."""
+    """What belongs below an answer on a terminal: that it is cut, doubts, the sources it cites."""
+    print_cut(answer.finish_reason)
     _print_doubts(answer)
     _print_sources(answer)
+
+
+def print_cut(finish_reason: str) -> None:
+    """Say why an answer ended, where it is not whole."""
+    if finish_reason == "length":
+        notice("the answer is cut at max_new_tokens; -o max_new_tokens 1024 gives it more room")
+    elif finish_reason != "stop":
+        notice(f"the server ended the answer: {shown(finish_reason)}")
 
 
 def _print_doubts(answer: Answer) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragvis.cli.ask import print_below, source_lines
+from ragvis.cli.ask import print_below, print_cut, source_lines
 from ragvis.cli.conversation import Conversation, Journal
 from ragvis.cli.output import notice, preview, shown
 from ragvis.errors import BadFile, UsageError
@@ -119,6 +119,7 @@ class PictureTalk(Talk):
         notice(f"about {shown(name)}")
 
     def after(self) -> None:
+        print_cut(self._chat.generator.usage.finish_reason)
         self._journal.add(record_of_picture_chat(self._chat))
         click.echo()
 

@@ -38,7 +38,7 @@ from ragvis.generator.reuse import (
     from_position,
     revision_of,
 )
-from ragvis.generator.sampling import Counting, Sampling, Usage, Written
+from ragvis.generator.sampling import STOP, Counting, Sampling, Usage, Written, finish_reason
 from ragvis.generator.sharing import share
 from ragvis.generator.streams import StopText, StopWhen, failing, seeded
 from ragvis.models import hub
@@ -157,6 +157,8 @@ class LlavaGenerator(Counting):
                 if stop.found:
                     break
         usage = self.usage  # whatever else this thread reads before the last piece
+        if stop.found:
+            usage = replace(usage, finish_reason=STOP)
         yield from stop.finish()
         self.usage = usage
 
@@ -175,7 +177,7 @@ class LlavaGenerator(Counting):
                     if piece := text.step(self._tokenizer.backend_tokenizer, token):
                         yield piece
         finally:
-            self.usage = Usage(prompt, written, reused)
+            self.usage = Usage(prompt, written, reused, finish_reason(written, sampling))
 
     def _threaded(self, inputs: Any, sampling: Sampling) -> Generator[str]:
         """transformers' ``generate`` beside the reader."""
@@ -245,7 +247,9 @@ class LlavaGenerator(Counting):
 
     def _whole(self, inputs: Any, sampling: Sampling) -> str:
         ids = self._generate(inputs, sampling)
-        return self._written(0, ids.tolist()).text
+        written = self._written(0, ids.tolist(), sampling)
+        self.usage = replace(self.usage, finish_reason=written.usage.finish_reason)
+        return written.text
 
     @torch.inference_mode()
     def _generate(self, inputs: Any, sampling: Sampling, **more: Any) -> torch.Tensor:
@@ -260,7 +264,8 @@ class LlavaGenerator(Counting):
         if cache is not None:
             self._last.keep(cache, out[0].tolist(), pictures)
         new: torch.Tensor = out[0, ids.shape[1] :]
-        self.usage = Usage(ids.shape[1], len(new), known)
+        ended = finish_reason(len(self._until_end(new.tolist())), sampling)
+        self.usage = Usage(ids.shape[1], len(new), known, ended)
         return new
 
     def write_many(
@@ -282,14 +287,15 @@ class LlavaGenerator(Counting):
             if self._goes_together(sampling):
                 assert self._decoder is not None
                 new = self._decoder.many(list(zip(rows, own, strict=True)), sampling, self._ends())
-                return [self._written(len(ids), n) for ids, n in zip(rows, new, strict=True)]
+                pairs = zip(rows, new, strict=True)
+                return [self._written(len(ids), n, sampling) for ids, n in pairs]
             pictures = [picture for some in own for picture in some]
             # The padding stands before the prompts, so that all answers begin at one place
             ids = pad_sequence(rows, True, self._padding(), "left")  # (b, n)
             mask = pad_sequence([torch.ones_like(row) for row in rows], True, 0, "left")
             out = self._call(ids, mask, pictures, sampling, {})[:, ids.shape[1] :]
         pairs = zip(rows, out.tolist(), strict=True)
-        return [self._written(len(row), self._until_end(new)) for row, new in pairs]
+        return [self._written(len(row), self._until_end(new), sampling) for row, new in pairs]
 
     def _goes_together(self, sampling: Sampling) -> bool:
         """Whether our decoder writes several answers at once: it ends them by tokens alone."""
@@ -301,10 +307,13 @@ class LlavaGenerator(Counting):
         ends = self._ends()
         return list(takewhile(lambda token: token not in ends, ids))
 
-    def _written(self, prompt: int, ids: list[int]) -> Written:
+    def _written(self, prompt: int, ids: list[int], sampling: Sampling) -> Written:
+        """An answer out of its tokens; those of an end among them say that it is whole."""
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
         stop = StopText(conversation.find_template(self.family.template).stop)
-        return Written("".join([*stop.feed(text), *stop.finish()]), Usage(prompt, len(ids)))
+        said = "".join([*stop.feed(text), *stop.finish()])
+        ended = STOP if stop.found else finish_reason(len(self._until_end(ids)), sampling)
+        return Written(said, Usage(prompt, len(ids), finish_reason=ended))
 
     def _call(
         self,

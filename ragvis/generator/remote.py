@@ -184,6 +184,7 @@ class RemoteGenerator(Counting):
                     self._note(chunk)
                     yield from reply.pieces(chunk)
             reply.check_end()
+            self.usage = replace(self.usage, finish_reason=reply.finish_reason)
 
     def use(self, encoder: Encoder, shelf: Shelf) -> None:
         """A server has its own."""
@@ -297,7 +298,7 @@ class _Reply:
         self._host, self._model = address.host, address.model
         self._most = _MOST_LETTERS * (sampling.max_new_tokens + 1)
         self._length = 0
-        self._ended = False
+        self.finish_reason = ""  # the server's own word, once there is one
 
     def pieces(self, chunk: Any) -> Iterator[str]:
         """The text of one chunk.
@@ -306,7 +307,7 @@ class _Reply:
             ModelError: it holds no text, or the server does not stop.
         """
         for choice in (chunk.choices or [])[:1]:
-            self._ended = self._ended or bool(choice.finish_reason)
+            self.finish_reason = str(choice.finish_reason or self.finish_reason)
             piece = choice.delta.content if choice.delta is not None else None
             if not isinstance(piece, str | None):
                 raise ModelError(f"{self._host} sent {type(piece).__name__} for text")
@@ -322,7 +323,7 @@ class _Reply:
         """
         if not self._length:
             raise ModelError(f"{self._model} wrote nothing", "Try another model or address.")
-        if not self._ended:
+        if not self.finish_reason:
             raise ModelError(f"{self._host} broke off in the middle of an answer", "Ask again.")
 
 

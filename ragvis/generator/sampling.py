@@ -8,6 +8,8 @@ from typing import Any
 
 from ragvis.errors import UsageError
 
+STOP, LENGTH = "stop", "length"  # OpenAI's words for it
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -78,11 +80,35 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer."""
+    """Tokens of one answer, and why it ended.
+
+    Attributes:
+        prompt_tokens, completion_tokens: as the model counts them.
+        reused_tokens: of the prompt, known from the one before it.
+        finish_reason: "stop" where the model ended it, "length" where ``max_new_tokens`` did, or a
+            server's own word.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    reused_tokens: int = 0  # of the prompt, known from the one before it
+    reused_tokens: int = 0
+    finish_reason: str = STOP
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """The counts by name."""
+        names = ("prompt_tokens", "completion_tokens", "reused_tokens")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the answer goes on where it ends."""
+        return self.finish_reason == LENGTH
+
+
+def finish_reason(written: int, sampling: Sampling) -> str:
+    """Why an answer of so many tokens ended, which has no end token among them."""
+    return LENGTH if written >= sampling.max_new_tokens else STOP
 
 
 class Counting:

@@ -65,7 +65,8 @@ def record_of_picture_chat(chat: VisionChat) -> dict[str, Any]:
         "sources": [Source(1, chat.hit, "pixels").to_dict()],
         "model": asdict(chat.generator.info),
         "index": None,
-        "usage": asdict(chat.generator.usage),
+        "usage": chat.generator.usage.tokens,
+        "finish_reason": chat.generator.usage.finish_reason,
     }
     return _record(asked, answer, chat.prompt, None)
 
