@@ -293,6 +293,54 @@ def test_a_lora_folder_is_merged(
 
 
 @pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("non_lora_trainables.bin", "base_model.model.model.mm_projector.2.bias"),
+        ("non_lora_trainables.bin", "multi_modal_projector.linear_2.bias"),
+        (
+            "non_lora_trainables.safetensors",
+            "base_model.model.model.multi_modal_projector.linear_2.bias",
+        ),
+    ],
+)
+def test_what_was_trained_beside_a_lora_goes_in_too(
+    folder_of: Callable[[str], str], tmp_path: Path, written: str, name: str
+) -> None:
+    folder = _a_lora(folder_of("llava_1_5"), tmp_path)
+    bias = torch.arange(64.0)
+    save = save_file if written.endswith("safetensors") else torch.save
+    save({name: bias}, folder / written)
+    merged = generator.load(folder_of("llava_1_5"), print, quantize="none", lora=str(folder))
+    assert torch.equal(merged._model.model.multi_modal_projector.linear_2.bias, bias)
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({"model.mm_projector.2.bias": torch.zeros(65)}, r"is \(65,\), and not \(64,\)"),
+        ({"model.mm_projector.7.bias": torch.zeros(64)}, "projector.7.bias .* has no place"),
+        ({"model.layers.99.norm": torch.zeros(64)}, "layers.99.norm .* has no place"),
+        ({"odd": torch.zeros(1)}, "odd .* has no place"),
+    ],
+)
+def test_what_does_not_fit_beside_a_lora_is_refused(
+    folder_of: Callable[[str], str], tmp_path: Path, held: dict[str, torch.Tensor], said: str
+) -> None:
+    folder = _a_lora(folder_of("llava_1_5"), tmp_path)
+    torch.save(held, folder / "non_lora_trainables.bin")
+    with pytest.raises(ModelError, match=said):
+        generator.load(folder_of("llava_1_5"), print, quantize="none", lora=str(folder))
+
+
+def _a_lora(base: str, folder: Path) -> Path:
+    model = generator.load(base, print, quantize="none")._model
+    shape = peft.LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False)
+    with quiet():
+        peft.get_peft_model(model, shape).save_pretrained(str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
     ("harm", "said"),
     [
         (lambda file: file.unlink(), "holds no weights"),
@@ -308,11 +356,7 @@ def test_a_lora_folder_is_merged(
 def test_a_lora_that_is_broken_or_another_models_is_refused(
     folder_of: Callable[[str], str], tmp_path: Path, harm: Callable[[Path], Any], said: str
 ) -> None:
-    model = generator.load(folder_of("llava_1_5"), print, quantize="none")._model
-    shape = peft.LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False)
-    with quiet():
-        peft.get_peft_model(model, shape).save_pretrained(str(tmp_path))
-    harm(tmp_path / "adapter_model.safetensors")
+    harm(_a_lora(folder_of("llava_1_5"), tmp_path) / "adapter_model.safetensors")
     with pytest.raises(ModelError, match=said) as refused:
         generator.load(folder_of("llava_1_5"), print, lora=str(tmp_path))
     assert "LoRA" in str(refused.value) and "network" not in refused.value.hint

@@ -15,9 +15,9 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from ragvis._lazy import require, uncollected
-from ragvis.errors import ModelError, UsageError
-from ragvis.generator import int8, processors
+from ragvis._lazy import uncollected
+from ragvis.errors import UsageError
+from ragvis.generator import int8, lora, processors
 from ragvis.generator.choice import split_lora
 from ragvis.generator.int8_cache import Int8Cache
 from ragvis.generator.int8_launch import can_compile
@@ -26,7 +26,6 @@ from ragvis.types import Tell, silent
 
 QUANTIZATIONS = ("8bit", "4bit", "none")
 INT8, BITSANDBYTES = ENGINES = ("int8", "bitsandbytes")
-_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 # bitsandbytes would quantize the tower and the connector too; the official code keeps them.
 # Naming any module replaces the default list, so lm_head is named again.
 KEPT_WHOLE = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
@@ -141,28 +140,8 @@ def _whole_model(
     model = AutoModelForImageTextToText.from_pretrained(checkpoint.where, **options)
     if checkpoint.lora is not None:
         with hub.explained("LoRA", checkpoint.lora):
-            model = _merged(model, checkpoint.lora)
+            model = lora.merged(model, checkpoint.lora)
     return model
-
-
-def _merged(model: Any, lora: str) -> Any:
-    """Raises:
-    ModelError: some of its weights find no place, of which peft only warns, or it has none.
-    """
-    if not any((Path(lora) / name).is_file() for name in _ADAPTERS):
-        raise ModelError(f"the LoRA in {lora} holds no weights", f"It needs a {_ADAPTERS[0]}.")
-    peft = require("peft")
-    adapted = peft.PeftModel(model, peft.PeftConfig.from_pretrained(lora))
-    read = adapted.load_adapter(lora, adapted.active_adapter)  # `from_pretrained` only warns
-    weights = dict(adapted.named_parameters())
-    # The second factor of every pair begins as zeros
-    learned = {name for name, part in weights.items() if "lora_B" in name and part.any()}
-    stray = [*read.unexpected_keys, *learned.intersection(read.missing_keys)]
-    if stray or not learned:
-        hint = "It has to be one of the whole LLaVA, with the names that transformers gives it."
-        why = f"{stray[0]} has no place" if stray else "it changes nothing"
-        raise ModelError(f"the LoRA in {lora} is another model's: {why}", hint)
-    return adapted.merge_and_unload()
 
 
 def _bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,17 +168,23 @@ def _renamed(
             yield f"model.vision_tower.{name}", tensor
     for name, tensor in tensors:
         if not name.endswith(_UNUSED):
-            yield _new_name(name, tower), tensor
+            yield new_name(name, tower), tensor
 
 
-def _new_name(name: str, tower: dict[str, Any]) -> str:
+def new_name(name: str, tower: Collection[str]) -> str:
+    """What transformers calls a tensor of the original code.
+
+    Args:
+        name: its original name.
+        tower: names of the vision tower's tensors, as transformers' tower alone has them.
+    """
     own = name.removeprefix("model.")
     if own.startswith("vision_tower.vision_tower."):
         part = own.removeprefix("vision_tower.vision_tower.")
         return f"model.vision_tower.{part if part in tower else part.removeprefix('vision_model.')}"
     if own.startswith("mm_projector."):
         _, layer, kind = own.split(".")
-        return f"model.multi_modal_projector.{_CONNECTOR[layer]}.{kind}"
+        return f"model.multi_modal_projector.{_CONNECTOR.get(layer, layer)}.{kind}"
     if own in ("lm_head.weight", "image_newline"):
         return name
     return f"model.language_model.{own}"
