@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,32 @@ def sha256_of_file(file: Path | str) -> str:
         while piece := stream.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def make_private(file: Path) -> None:
+    """Make an empty file that no other user may read, or tighten the one that is there.
+
+    Its folder is made too. Call it before anything is written.
+
+    Raises:
+        OSError: the disk refuses, or the file is another user's.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    if os.name != "nt" and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        file.chmod(0o600)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace a file's text at once, in a file that no other user may read. Raises OSError."""
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    make_private(part)
+    try:
+        part.write_text(text, "utf-8")
+        os.replace(part, file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 class Named(Protocol):
