@@ -55,7 +55,7 @@ def command(
     file: Path | None,
     answers: bool,
     verify: bool,
-    shown_as: Pictures,
+    images: Pictures,
     rerank: int | None,
     page: Path | None,
     compare: tuple[Path, Path] | None,
@@ -81,7 +81,7 @@ def command(
         raise click.UsageError("Missing argument 'FILE'.")
     from ragvis.assistant.prepared import AskOptions
 
-    wanted = AskOptions(None, sampling, verify, shown_as)
+    wanted = AskOptions(None, sampling, verify, images)
     report = _run(file, index, chosen, wanted, answers, rerank)
     if as_json:
         print_json(report.to_dict())

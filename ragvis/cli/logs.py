@@ -14,6 +14,7 @@ from ragvis.cli.output import (
     print_json,
     shown,
     snippet,
+    tell,
     write_page,
 )
 from ragvis.types import SCHEMA_VERSION
@@ -118,7 +119,7 @@ def replay(number: int | None, as_json: bool) -> int:
 
     log = Log()
     entry = log.get(number)
-    found = ask_again(entry, log.before(entry), lambda line: notice(shown(line)))
+    found = ask_again(entry, log.before(entry), tell)
     if as_json:
         print_json(found.to_dict())
     else:
