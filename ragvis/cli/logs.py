@@ -146,6 +146,7 @@ def _lines(entry: Entry) -> list[str]:
         f"model {model['name']} ({model['revision']}), {model['quantization']}, {model['device']}",
         where,
         "sampling " + ", ".join(f"{k} {v}" for k, v in asked["sampling"].items()),
+        *([f"filter {asked['filter']}"] if asked.get("filter") else []),
         f"\nQuestion: {asked['question']}",
         f"\n{answer['answer']}\n",
         *map(_source, answer["sources"]),

@@ -332,6 +332,11 @@ class Index:
         with self._guard:
             return self._catalog.word_coverage(query, ids)
 
+    def files(self) -> list[FileRow]:
+        """Every file of the index, those too that could not be read (``error`` says why)."""
+        with self._guard:
+            return list(self._catalog.files().values())
+
     def info(self) -> IndexInfo:
         """The newest generation, and the encoder that made the index."""
         with self._guard, sound(self.path):
