@@ -47,10 +47,11 @@ def _cuts(text: str, at: int) -> list[int]:
     first, last = max(0, at - _REACH), min(len(text), at + _REACH)
     while first > 0 and text[first] in _FLAG_LETTERS:  # they are paired from the first one on
         first -= 1
-    part = text[first:last]
-    word, grapheme = _patterns()
-    for pattern in (word, grapheme):
-        found = [first + match.start() for match in pattern.finditer(part)]
+    word, grapheme = (
+        {first + edge for match in pattern.finditer(text[first:last]) for edge in match.span()}
+        for pattern in _patterns()
+    )
+    for found in (word & grapheme, grapheme):
         # The ends of the part are boundaries only where the text ends there too
         inside = [cut for cut in found if first < cut < last or cut in (0, len(text))]
         if any(cut <= at for cut in inside) and any(cut >= at for cut in inside):

@@ -106,8 +106,14 @@ def go_offline() -> None:
 def unknown_variables() -> list[tuple[str, str]]:
     """``RAGVIS_*`` variables of the environment that nothing reads, each with the nearest name
     that is read, or "". Names of other capitals count as they are written."""
-    ours = (name for name in os.environ if name.upper().startswith("RAGVIS_"))
-    return [(name, nearest(name, VARIABLES)) for name in sorted(ours) if name not in VARIABLES]
+    prefix = "RAGVIS_"
+    ours = (name for name in sorted(os.environ) if name.upper().startswith(prefix))
+    plain = {name.removeprefix(prefix): name for name in VARIABLES}
+    return [
+        (name, plain.get(nearest(name[len(prefix) :], plain), ""))
+        for name in ours
+        if name not in VARIABLES
+    ]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
