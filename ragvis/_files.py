@@ -7,14 +7,16 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ragvis.config import nearest
 from ragvis.errors import UsageError
 
 _PIECE = 2**20  # bytes
+_SLIP = 0.85  # likeness of a mistyped key: "image" for "images", but not "idx" for "id"
 
 
 def sha256_of_file(file: Path | str) -> str:
@@ -106,6 +108,18 @@ def strings(row: dict[str, Any], name: str) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ValueError(f"{name} is not a list of strings")
     return values
+
+
+def check_keys(row: dict[str, Any], known: Collection[str]) -> None:
+    """Other keys may stand in a line, but not what is taken for a slip of one that it lacks.
+
+    Raises:
+        ValueError: such a key.
+    """
+    lacking = [name for name in known if name not in row]
+    for key in row:
+        if key not in known and (like := nearest(key, lacking, _SLIP)):
+            raise ValueError(f"nothing reads {key!r}; did you mean {like!r}?")
 
 
 def replace(part: Path, file: Path) -> None:

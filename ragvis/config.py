@@ -116,10 +116,10 @@ def unknown_variables() -> list[tuple[str, str]]:
     ]
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is most like another one; "" where none is like it."""
+def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
+    """The known name that is most like another one, at least so much (0..1); "" where none is."""
     plain = {one.casefold().replace("-", "_"): one for one in known}
-    found = difflib.get_close_matches(name.casefold().replace("-", "_"), plain, 1)
+    found = difflib.get_close_matches(name.casefold().replace("-", "_"), plain, 1, least)
     return plain[found[0]] if found else ""
 
 

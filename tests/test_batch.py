@@ -197,6 +197,8 @@ def test_half_a_character_is_no_reason_to_fail(demo_index: Path) -> None:
         (['{"question": " "}'], "no text"),
         (['{"question": "a", "images": "b.jpg"}'], "not a list"),
         (['{"question": "a", "filter": ["type:pdf"]}'], "filter is no text"),
+        (['{"question": "a", "image": ["b.jpg"]}'], "'image'; did you mean 'images'?"),
+        (['{"question": "a", "Filter": "type:pdf"}'], "'Filter'; did you mean 'filter'?"),
         (['{"id": "1", "question": "a"}', '{"id": 1, "question": "b"}'], "stands twice"),
         (["[]"], "line 1"),
     ],

@@ -120,6 +120,7 @@ def test_targets_match_whole_parts_of_paths_and_pages() -> None:
         ('{"id": 1, "question": "x", "relevant": "a", "answerable": true}', "list of strings"),
         ('{"id": 1, "question": "x", "relevant": ["a#b"], "answerable": true}', "unknown part"),
         ('{"id": 0, "question": "x", "answerable": false}', "stands twice"),
+        ('{"id": 1, "question": "x", "answerable": false, "answers": ["y"]}', "mean 'answer'"),
         ("[]", "line 2"),
     ],
 )
@@ -128,6 +129,12 @@ def test_what_is_no_question_is_told_by_its_line(tmp_path: Path, line: str, why:
     file.write_text('{"id": 0, "question": "x", "answerable": false}\n' + line)
     with pytest.raises(UsageError, match=why):
         read_questions(file)
+
+
+def test_a_line_may_say_more(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"id": 0, "question": "x", "answerable": false, "question_id": 7, "idx": 1}')
+    assert len(read_questions(file)) == 1
 
 
 def test_no_file_and_no_questions(tmp_path: Path) -> None:

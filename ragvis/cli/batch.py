@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragvis._files import read_json_lines, strings
+from ragvis._files import check_keys, read_json_lines, strings
 from ragvis.cli.answer_file import AnswerFile, read_answers
 from ragvis.cli.conversation import Journal
 from ragvis.cli.output import json_line, notice, progress, shown
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ragvis.assistant import AnswerStream, Assistant
     from ragvis.assistant.prepared import AskOptions
 
+_KEYS = ("id", "question", "images", "filter")
 _SHAPE = 'One object a line: {"question", "id"?, "images"?: [path or URL], "filter"?}.'
 
 
@@ -119,6 +120,7 @@ def read_batch(file: Path) -> list[Asked]:
 
 
 def _asked(folder: Path, number: int, row: dict[str, Any]) -> Asked:
+    check_keys(row, _KEYS)
     question, conditions = row["question"], row.get("filter")
     if not isinstance(question, str) or not question.strip():
         raise ValueError("question is no text")

@@ -20,13 +20,12 @@ _SAID = 5  # of them in an error
 
 def remember_index(context: click.Context, folder: Path) -> None:
     """Put an index in front of those that are known, if it is there and may be remembered."""
-    if _is_forgetful(context):
-        return
-    used = folder.absolute()
-    known = known_indexes()
-    if _is_index(used) and known[:1] != [used]:
-        paths = [str(used), *(str(one) for one in known if one != used)]
-        with suppress(OSError):
+    with suppress(OSError):
+        if _is_forgetful(context) or not _is_index(folder):
+            return
+        used, known = folder.absolute(), known_indexes()
+        if known[:1] != [used]:
+            paths = [str(used), *(str(one) for one in known if one != used)]
             write_private(_indexes_file(), json.dumps(paths[:_MOST], indent=0))
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragvis._files import read_json_lines, strings
+from ragvis._files import check_keys, read_json_lines, strings
 from ragvis.documents import kind_of
 from ragvis.errors import UsageError
 from ragvis.types import Hit, Modality
 
+_KEYS = ("id", "question", "images", "relevant", "answer", "answerable")
 _SHAPE = 'One object a line: {"id", "question", "images"?, "relevant", "answer"?, "answerable"}.'
 
 
@@ -91,6 +92,7 @@ def read_questions(file: str | Path) -> list[Question]:
 
 
 def _parsed(folder: Path, row: dict[str, Any]) -> Question:
+    check_keys(row, _KEYS)
     lists = {name: strings(row, name) for name in ("images", "relevant", "answer")}
     if not isinstance(row["question"], str) or not isinstance(row["answerable"], bool):
         raise ValueError("question is a string, answerable is true or false")

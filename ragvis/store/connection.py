@@ -80,8 +80,10 @@ def stamp(file: Path) -> Stamp:
     if found is None or not stat.S_ISREG(found.st_mode):
         folder = file.parent
         named = "" if folder == DEFAULT_INDEX else f" -i {shlex.quote(str(folder))}"
-        hint = f"Make one: ragvis index PATH{named}"
-        raise IndexMissing(f"no index in {folder.absolute()}", hint)
+        place = folder
+        with suppress(OSError):  # the current folder may be gone
+            place = folder.absolute()
+        raise IndexMissing(f"no index in {place}", f"Make one: ragvis index PATH{named}")
     return found.st_dev, found.st_ino
 
 
