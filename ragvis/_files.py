@@ -6,14 +6,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ragvis.config import nearest
 from ragvis.errors import UsageError
 
 _PIECE = 2**20  # bytes
+_SLIP = 0.85  # likeness of a mistyped key: "image" for "images", but not "idx" for "id"
 
 
 def sha256_of_file(file: Path | str) -> str:
@@ -27,6 +30,32 @@ def sha256_of_file(file: Path | str) -> str:
         while piece := stream.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def make_private(file: Path) -> None:
+    """Make an empty file that no other user may read, or tighten the one that is there.
+
+    Its folder is made too. Call it before anything is written.
+
+    Raises:
+        OSError: the disk refuses, or the file is another user's.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    if os.name != "nt" and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        file.chmod(0o600)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace a file's text at once, in a file that no other user may read. Raises OSError."""
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    make_private(part)
+    try:
+        part.write_text(text, "utf-8")
+        os.replace(part, file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 class Named(Protocol):
@@ -79,6 +108,18 @@ def strings(row: dict[str, Any], name: str) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ValueError(f"{name} is not a list of strings")
     return values
+
+
+def check_keys(row: dict[str, Any], known: Collection[str]) -> None:
+    """Other keys may stand in a line, but not what is taken for a slip of one that it lacks.
+
+    Raises:
+        ValueError: such a key.
+    """
+    lacking = [name for name in known if name not in row]
+    for key in row:
+        if key not in known and (like := nearest(key, lacking, _SLIP)):
+            raise ValueError(f"nothing reads {key!r}; did you mean {like!r}?")
 
 
 def replace(part: Path, file: Path) -> None:

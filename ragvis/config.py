@@ -6,21 +6,55 @@ current folder, which beats ``config.toml`` in the user's config folder.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import platformdirs
 
 from ragvis.errors import UsageError
+from ragvis.types import ModalityWord
 
 SERVER = "openai:"  # what the name of a model behind a server begins with
 DEFAULT_INDEX = Path("indexes") / "default"
 _OFFLINE = ("RAGVIS_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 _TRUE = {"1", "true", "yes", "on"}
+
+# Keys of a settings file: the type of the value, or the words of which it is one. A key is the
+# name of the command line's parameter, which takes it as its default.
+SETTINGS: Mapping[str, type | tuple[str, ...]] = {
+    "index": str,
+    "model": str,
+    "quantize": ("8bit", "4bit", "none"),
+    "lora": str,
+    "template": str,
+    "encoder": str,
+    "text_encoder": str,
+    "k": int,
+    "filter": str,
+    "modality": get_args(ModalityWord),
+    "diversity": float,
+    "rerank": int,
+    "images": ("pixels", "each"),
+    "verify": bool,
+    "explain": bool,
+    "no_stream": bool,
+    "no_log": bool,
+    "offline": bool,
+}
+VARIABLES = frozenset(
+    f"RAGVIS_{name}"
+    for name in (
+        "INDEX MODEL QUANTIZE ENCODER TEXT_ENCODER OFFLINE NO_LOG DEBUG CACHE STATE API_KEY "
+        "ALLOW_PRIVATE_URLS"
+    ).split()
+)
+_SAID = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def cache_dir() -> Path:
@@ -41,6 +75,11 @@ def state_dir() -> Path:
     """The folder for what ragvis remembers of its use (``RAGVIS_STATE`` overrides it)."""
     chosen = os.environ.get("RAGVIS_STATE")
     return Path(chosen) if chosen else Path(platformdirs.user_state_dir("ragvis", False))
+
+
+def logs_off_file() -> Path:
+    """The file that is there while nothing is to be logged."""
+    return state_dir() / "logs-off"
 
 
 def user_config_file() -> Path:
@@ -64,11 +103,31 @@ def go_offline() -> None:
         os.environ[name] = "1"
 
 
+def unknown_variables() -> list[tuple[str, str]]:
+    """``RAGVIS_*`` variables of the environment that nothing reads, each with the nearest name
+    that is read, or "". Names of other capitals count as they are written."""
+    prefix = "RAGVIS_"
+    ours = (name for name in sorted(os.environ) if name.upper().startswith(prefix))
+    plain = {name.removeprefix(prefix): name for name in VARIABLES}
+    return [
+        (name, plain.get(nearest(name[len(prefix) :], plain), ""))
+        for name in ours
+        if name not in VARIABLES
+    ]
+
+
+def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
+    """The known name that is most like another one, at least so much (0..1); "" where none is."""
+    plain = {one.casefold().replace("-", "_"): one for one in known}
+    found = difflib.get_close_matches(name.casefold().replace("-", "_"), plain, 1, least)
+    return plain[found[0]] if found else ""
+
+
 def read_settings() -> dict[str, Any]:
     """The user's settings file, and over it ``ragvis.toml`` of the current folder.
 
     Raises:
-        UsageError: one of them is not TOML, or holds what a setting cannot be.
+        UsageError: one of them is not TOML, or holds what is no setting.
     """
     return _read_toml(user_config_file()) | _of_folder(Path("ragvis.toml"))
 
@@ -99,17 +158,41 @@ def _host(url: str) -> str:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")  # Windows' editors write a byte order mark
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{file} cannot be read: {error}", "Mend or remove it.") from error
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{file} is not readable TOML: {error}", "Mend or remove it.") from error
     for name, value in values.items():
-        if not isinstance(value, (str, int, float)):
-            kind = type(value).__name__
-            raise UsageError(f"{file}: {name} is a {kind}", "Give it one value.")
+        _check_setting(file, name, value)
     return values
+
+
+def _check_setting(file: Path, name: str, value: object) -> None:
+    """Raises:
+    UsageError: no setting has this name, or this type of value.
+    """
+    if name not in SETTINGS:
+        like = nearest(name, SETTINGS)
+        hint = f"Did you mean {like}?" if like else f"The settings are {', '.join(SETTINGS)}."
+        raise UsageError(f"{file}: there is no setting {name!r}", hint)
+    kind = SETTINGS[name]
+    if isinstance(kind, tuple):
+        if value not in kind:
+            hint = f"One of: {', '.join(kind)}."
+            raise UsageError(f"{file}: {name} cannot be {value!r}", hint)
+    elif not _is_of(value, kind):
+        plain = isinstance(value, str | int | float)
+        said = repr(value) if plain else f"a {type(value).__name__}"
+        raise UsageError(f"{file}: {name} is {said}", f"It has to be {_SAID[kind]}.")
+
+
+def _is_of(value: object, kind: type) -> bool:
+    """Python takes True for 1, and a setting does not; a whole number is a number."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind) or (kind is float and isinstance(value, int))

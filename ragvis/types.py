@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from ragvis.errors import UsageError
+
 SCHEMA_VERSION = 1
 # Below this score of its best hit, nothing in an index is relevant to a query. It is low, and was
 # chosen on the tune half of tests/evalset, its documents by others and its household's papers, so
@@ -17,6 +19,18 @@ ATTACHED = "a"  # what the ids of pictures begin with that came with a question
 
 Modality = Literal["text", "image"]
 MODALITIES: tuple[Modality, ...] = ("text", "image")
+ModalityChoice = Literal["any", "text", "image"]
+# What a search may be asked for, in the words that people use
+ModalityWord = Literal["any", "text", "image", "passage", "document", "picture", "photo"]
+_MODALITY_OF: dict[str, ModalityChoice] = {
+    "any": "any",
+    "text": "text",
+    "passage": "text",
+    "document": "text",
+    "image": "image",
+    "picture": "image",
+    "photo": "image",
+}
 Placement = Literal["text", "pixels", "caption", "note", "name"]
 Box = tuple[float, float, float, float]
 Tell = Callable[[str], None]  # takes one-line notices
@@ -24,6 +38,23 @@ Tell = Callable[[str], None]  # takes one-line notices
 
 def silent(_: str) -> None:
     """Notices are for a terminal; a library says nothing."""
+
+
+class Advice(str):
+    """A notice that need not be repeated: the command line gives it once a day."""
+
+
+def modality_of(word: str) -> ModalityChoice:
+    """The modality that a word means, as JSON has it; capitals and a plural's s do not count.
+
+    Raises:
+        UsageError: it means none.
+    """
+    plain = word.strip().lower() if isinstance(word, str) else ""
+    found = _MODALITY_OF.get(plain) or _MODALITY_OF.get(plain.removesuffix("s"))
+    if found is None:
+        raise UsageError(f"unknown modality {word!r}", f"One of: {', '.join(_MODALITY_OF)}.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

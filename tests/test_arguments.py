@@ -67,10 +67,23 @@ def test_questions_are_taken_one_by_one(demo_index: Path, pocket_generator: Any)
     with Index.open(demo_index) as index:
         assistant: Any = ragvis.Assistant(Retriever(index), pocket_generator)
         refused("one question is not many", lambda: next(assistant.ask_many("why?")))
-        for wrong in (7, None, ("q", (), 3)):
+        said = "question is no text"
+        for wrong, why in ((7, said), (None, said), (("q", (), "", 3), said), (("q", (), 3), "3")):
             asked = assistant.ask_many(["What is the capital of Japan?", wrong])
             assert "Tokyo" in next(asked).answer.text
-            refused("question is no text", lambda asked=asked: next(asked))
+            refused(why, lambda asked=asked: next(asked))
+
+
+def test_modalities(make_index: Callable[..., Index], folder: Path) -> None:
+    index = make_index()
+    index.add(folder)
+    find: Any = Retriever(index)
+    for word, kind in (("picture", "image"), ("photo", "image"), ("passage", "text")):
+        assert {hit.modality for hit in find.search("volts", modality=word)} == {kind}
+        assert {hit.modality for hit in find.search_many(["volts"], modality=word)[0]} == {kind}
+    for wrong in ("sound", "", None, 7):
+        refused("unknown modality", lambda wrong=wrong: find.search("volts", modality=wrong))
+    assert refused("diversity cannot be 2", lambda: find.search("volts", diversity=2)).hint
 
 
 def test_names_that_are_no_unicode(make_index: Callable[..., Index], tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from ragvis.assistant.history import leans_on_what_was_said, new_subject
 from ragvis.assistant.rewriting import _is_of
 from ragvis.assistant.vision_chat import _ungrounded
 from ragvis.cli.lines import _session
+from ragvis.cli.output import preview
 from ragvis.composer import Past, PromptSpec, Room, Turn, compose
 from ragvis.errors import UsageError
 from ragvis.generator import Sampling
@@ -266,7 +267,7 @@ def test_thinking_step_by_step(tmp_path: Path) -> None:
 
 def test_keys_and_history_of_a_terminal() -> None:
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
-        session = _session(["/help"])
+        session = _session(["/help"], is_recorded=True)
         keys.send_text("one\x1b\rtwo\r")
         assert session.prompt("> ") == "one\ntwo"
         keys.send_text("\x1b[A\x1b[A\r")
@@ -280,6 +281,22 @@ def test_a_picture_in_half_blocks() -> None:
     assert len(lines) == 4 and all(line.count("▀") == 8 for line in lines)
     assert "38;2;255;0;0m\x1b[48;2;255;0;0m" in lines[0]
     assert "48;2;0;0;255m" in lines[3]
+
+
+@pytest.mark.parametrize(("variable", "is_shown"), [(None, True), ("", True), ("1", False)])
+def test_no_color_is_honoured(
+    variable: str | None,
+    is_shown: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("NO_COLOR", variable)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    preview(Image.new("RGB", (40, 40)))
+    assert ("\x1b[" in capsys.readouterr().out) is is_shown
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from conftest import CACHE, WordEncoder
 from conftest import run_command_line as run
 from PIL import Image
+from test_remote import SAID, serving
 
 from ragvis import encoder as encoders
 from ragvis.cli.output import shown, snippet
@@ -87,7 +88,7 @@ def test_search_json_is_the_contracts(small: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["search", "x", "-i", "none"], 4, "no index in none"),
+        (["search", "x", "-i", "none"], 4, f"{os.sep}none. Make one"),
         (["status", "-i", "none"], 4, "ragvis index PATH -i none"),
         (["index", "none", "-i", "new"], 2, "no such file or folder"),
         (["ask", "", "-i", "{index}"], 2, "question is empty"),
@@ -127,6 +128,97 @@ def test_usage_errors_are_one_line_too(arguments: list[str], said: str, help_of:
     line = one_line(result.stderr)
     assert line.startswith(f"ragvis: {said}") and line.endswith(f"See {help_of} --help.")
     assert "\x1b" not in line
+
+
+def test_words_need_no_quotes(small: Path) -> None:
+    quoted = run("search", "twelve volts", "-k", "1", "-i", small)
+    for arguments in (
+        ["search", "twelve", "volts", "-k", "1", "-i", small],
+        ["search", "twelve", "-k", "1", "volts", "-i", small],
+        ["search", "-k", "1", "-i", small, "--", "twelve", "volts"],
+    ):
+        assert run(*arguments).stdout == quoted.stdout
+    found = json.loads(run("search", "what", "is", "it", "-i", small, "--json").stdout)
+    assert found["query"] == "what is it"
+    with serving(SAID) as server:
+        for words in (["How", "many", "volts?"], ["How many volts?"]):
+            done = run("ask", *words, "-m", server.name, "-i", small, "--json")
+            assert json.loads(done.stdout)["question"] == "How many volts?"
+        done = run("ask", "-", "-m", server.name, "-i", small, "--json", stdin="volts?\n")
+        assert json.loads(done.stdout)["question"] == "volts?"
+    assert "missing argument 'QUESTION'" in one_line(run("ask", "-i", small).stderr)
+    batch = run("ask", "what", "now", "--batch", "x.jsonl", "-i", small)
+    assert (batch.exit_code, "--batch takes all" in batch.stderr) == (2, True)
+
+
+def test_a_shell_s_file_names_are_no_words(small: Path, tmp_path: Path) -> None:
+    """``-a *.png What is it?`` means the first one alone."""
+    photos = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    for photo in photos:
+        Image.new("RGB", (9, 9)).save(photo)
+    for command in ("ask", "search"):
+        result = run(command, "-a", *photos, "what is it", "-i", small)
+        assert result.exit_code == 2 and f"{photos[1]} stands in" in one_line(result.stderr)
+    assert run("search", "what is in b.png or none.png", "-i", small).exit_code == 0
+    assert run("search", "what is in none.png", "or pump.md", "-i", small).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("text", "passage", "document", "Documents", "TEXT"), "text"),
+        (("image", "picture", "photo", "Photos", "pictures"), "image"),
+    ],
+)
+def test_a_modality_has_many_names(names: tuple[str, ...], kind: str, small: Path) -> None:
+    for name in names:
+        done = run("search", "volts", "-i", small, "--modality", name, "--json")
+        found = json.loads(done.stdout)
+        assert {hit["modality"] for hit in found["hits"]} == {kind} == set(found["relevant"])
+    both = json.loads(run("search", "volts", "-i", small, "--json").stdout)
+    assert {hit["modality"] for hit in both["hits"]} == {"text", "image"}
+    refused = run("search", "volts", "-i", small, "--modality", "sound")
+    assert refused.exit_code == 2 and "One of: any, text, passage" in one_line(refused.stderr)
+
+
+UNWRITABLE = [
+    ("none/x.html", "no such folder: none"),
+    ("a-file/x.html", "no such folder: a-file"),
+    (".", "is a directory"),
+    ("n" * 300, "File name too long"),
+    ("/sys/x.html", ""),  # where root may not write either
+]
+
+
+@pytest.mark.parametrize(("file", "said"), UNWRITABLE)
+def test_a_file_is_checked_before_the_work_for_it(file: str, said: str, small: Path) -> None:
+    Path("a-file").touch()
+    questions = small.parent / "q.jsonl"
+    questions.write_text('{"id": 1, "question": "volts", "answerable": false}')
+    with serving(SAID) as server:
+        ask = ["-i", small, "-m", server.name]
+        for command in (
+            ["ask", "volts", *ask, "--html", file],
+            ["ask", "--batch", questions, *ask, "--output", file],
+            ["eval", questions, "--answers", *ask, "--html", file],
+            ["logs", "show", "--html", file],
+        ):
+            result = run(*command)
+            assert (result.exit_code, result.stdout) == (2, ""), result.output
+            assert said in one_line(result.stderr) and file in result.stderr
+        assert not server.asked and not server.headers
+
+
+def test_a_file_that_can_be_written_is_left_as_it_is_until_then(small: Path) -> None:
+    Path("there.html").write_text("mine")
+    for name in ("there.html", "new.html", os.devnull):
+        assert run("ask", "", "-i", small, "--html", name).exit_code == 2
+    assert Path("there.html").read_text() == "mine" and not Path("new.html").exists()
+    with serving(SAID) as server:
+        ask = ["ask", "twelve volts", "-i", small, "-m", server.name, "--html"]
+        for name in ("there.html", "new.html", os.devnull):
+            assert run(*ask, name).exit_code == 0
+    assert "<html" in Path("there.html").read_text() and Path("new.html").exists()
 
 
 def test_a_group_without_a_command_shows_its_help() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,8 +19,18 @@ from test_composer import make_hit
 
 from ragvis.documents import read
 from ragvis.errors import UsageError
-from ragvis.evaluation import Measure, Target, compare, evaluate, read_questions
+from ragvis.evaluation import (
+    Measure,
+    Question,
+    Report,
+    Target,
+    compare,
+    evaluate,
+    read_questions,
+)
 from ragvis.evaluation.measures import is_match, ndcg, normalised, recall, reciprocal_rank
+from ragvis.evaluation.missing import missing_files
+from ragvis.evaluation.page import page as as_page
 from ragvis.evaluation.page import risk_coverage
 from ragvis.evaluation.statistics import bootstrap, interval, paired, wilson
 from ragvis.index import Index
@@ -109,6 +120,7 @@ def test_targets_match_whole_parts_of_paths_and_pages() -> None:
         ('{"id": 1, "question": "x", "relevant": "a", "answerable": true}', "list of strings"),
         ('{"id": 1, "question": "x", "relevant": ["a#b"], "answerable": true}', "unknown part"),
         ('{"id": 0, "question": "x", "answerable": false}', "stands twice"),
+        ('{"id": 1, "question": "x", "answerable": false, "answers": ["y"]}', "mean 'answer'"),
         ("[]", "line 2"),
     ],
 )
@@ -117,6 +129,12 @@ def test_what_is_no_question_is_told_by_its_line(tmp_path: Path, line: str, why:
     file.write_text('{"id": 0, "question": "x", "answerable": false}\n' + line)
     with pytest.raises(UsageError, match=why):
         read_questions(file)
+
+
+def test_a_line_may_say_more(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"id": 0, "question": "x", "answerable": false, "question_id": 7, "idx": 1}')
+    assert len(read_questions(file)) == 1
 
 
 def test_no_file_and_no_questions(tmp_path: Path) -> None:
@@ -210,6 +228,9 @@ def test_the_command(small: tuple[Path, Path], tmp_path: Path, encoder: WordEnco
     assert found["rows"][0]["ranks"] == [1] and found["rows"][3]["values"].keys() == {"search_s"}
     text = page.read_text()
     assert "<svg" in text and "four candles" in text and "http" not in text
+    assert found["missing"] == [{"path": "gone.md", "reason": "", "questions": ["c"]}]
+    said = "the index lacks gone.md, which 1 of 4 questions want and can only miss."
+    assert said in done.stderr and "-i" in done.stderr
     shown = run_command_line("eval", file, "-i", index)
     assert "recall@5" in shown.stdout and "95 % interval" in shown.stdout
     saved = tmp_path / "a.json"
@@ -217,6 +238,78 @@ def test_the_command(small: tuple[Path, Path], tmp_path: Path, encoder: WordEnco
     same = run_command_line("eval", "--compare", saved, saved, "--json")
     assert {row["p"] for row in json.loads(same.stdout)["comparison"]} == {1.0}
     assert "B - A" in run_command_line("eval", "--compare", saved, saved).stdout
+
+
+def test_files_that_the_index_lacks(folder: Path, make_index: Callable[..., Index]) -> None:
+    (folder / "torn.pdf").write_bytes(b"%PDF-1.4 torn")
+    (folder / "other").mkdir()
+    (folder / "other" / "pump.md").write_text("Another pump.")
+    index = make_index()
+    index.add([folder])
+    wanted = {
+        "a": ["pump.md", "sub/lamp.txt", "mine/sub/blue.png#picture"],
+        "b": ["torn.pdf#page=2", "lamp.md", "ub/lamp.txt"],
+        "c": ["pump.md#page=9", "lamp.md", "gone\\\\lamp.txt"],
+        "d": ["sub\\lamp.txt", str(folder / "red.png")],
+    }
+    questions = [
+        Question(id_, "?", (), tuple(map(Target.parse, paths)), (), True)
+        for id_, paths in wanted.items()
+    ]
+    found = {one.path: one for one in missing_files(index.files(), questions)}
+    assert list(found) == ["torn.pdf", "lamp.md", "ub/lamp.txt", "gone//lamp.txt"]
+    assert found["lamp.md"].questions == ("b", "c") and found["lamp.md"].reason == ""
+    assert "broken PDF" in found["torn.pdf"].reason
+    assert missing_files([], questions)[0].path == "pump.md"
+
+
+def test_many_missing_files_are_counted(small: tuple[Path, Path]) -> None:
+    index, file = small
+    rows = [
+        {"id": n, "question": "x", "relevant": [f"{n}.md"], "answerable": True} for n in range(30)
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    said = run_command_line("eval", file, "-i", index).stderr
+    assert "9.md and 20 more (--json lists them), which 30 of 30 questions" in said
+    assert "10.md" not in said
+
+
+def test_a_page_tells_right_from_wrong_without_colours(
+    small: tuple[Path, Path], tmp_path: Path
+) -> None:
+    index, file = small
+    page = tmp_path / "page.html"
+    rows = [
+        {"id": "a", "question": "volts", "relevant": ["pump.md", "gone.md"], "answerable": True}
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    run_command_line("eval", file, "-i", index, "--html", page)
+    text = page.read_text("utf-8")
+    assert "pump.md ✓</span>" in text and "✗</span>" in text
+    assert re.search(r"<span class=right>[^<]*pump\.md ✓", text)
+    assert not re.search(r"<span class=wrong>[^<]*pump\.md", text)
+    assert "<h2>Not in the index</h2>" in text and "<li>gone.md: a</ul>" in text
+    assert "Not in the index" not in as_page(Report({"index": ABOUT, "questions": 1}, ROWS), "x")
+
+
+ABOUT = {"path": "i", "encoder": "words"}
+ROWS: list[dict[str, Any]] = [
+    {
+        "id": "a",
+        "question": "q",
+        "answerable": True,
+        "relevant": [{"path": "b.pdf", "page": 3, "picture": False}],
+        "ranks": [2],
+        "best": 0.5,
+        "hits": [{"path": "x/b.pdf", "page": n, "modality": "text"} for n in (2, 3)],
+        "values": {"recall@5": 0.0},
+    }
+]
+
+
+def test_another_page_of_the_right_file_is_wrong() -> None:
+    text = as_page(Report({"index": ABOUT, "questions": 1}, ROWS), "x")
+    assert "<span class=wrong>x/b.pdf ✗</span>, <span class=right>x/b.pdf ✓</span>" in text
 
 
 def test_what_the_command_refuses(small: tuple[Path, Path], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,24 @@ import pytest
 from conftest import DEMO, run_command_line
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import html
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from reportlab.lib.pagesizes import A5
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
+from test_composer import make_hit
+from test_logs import record
 
+from ragvis._files import sha256_of_file
 from ragvis.documents import read
 from ragvis.documents.pdf_page import view
-from ragvis.errors import BadFile, UsageError
+from ragvis.errors import BadFile
+from ragvis.evidence import page as as_page
 from ragvis.evidence.page import pieces
+from ragvis.evidence.view import view_of
 from ragvis.logs import Log
+from ragvis.types import Source
 
 FLAG = DEMO / "images" / "flag-japan.jpg"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
@@ -119,10 +127,8 @@ def test_a_changed_file_is_not_shown_as_what_was_read(tmp_path: Path, look: Any)
     (notes / "pump.md").write_text("# Pump\n\nThe pump weighs 12 kilograms.\n")
     index = ["-i", tmp_path / "index"]
     run_command_line("index", notes, *index, "--encoder", "pocket")
-    ask = ["ask", "How much does the pump weigh?", *index, "-m", "pocket", "-n", "--html"]
-    nowhere = run_command_line(*ask, tmp_path / "none" / "page.html")
-    assert nowhere.exit_code == UsageError.exit_code and "12" in nowhere.stdout
-    run_command_line(*ask[:-2], "--html", tmp_path / "first.html")
+    ask = ["ask", "How much does the pump weigh?", *index, "-m", "pocket", "--html"]
+    run_command_line(*ask, tmp_path / "first.html")
     (notes / "pump.md").write_text("Nothing.")
     run_command_line("logs", "show", "--html", tmp_path / "page.html")
     page = look(tmp_path / "page.html")
@@ -217,6 +223,72 @@ def test_hyphens_at_line_ends_do_not_shift_the_place(tmp_path: Path) -> None:
     raw = "ab\r\ncd\ufffe\r\nef\ufffegh\ufffe\nx"
     text = raw.replace("\r\n", "\n").replace("\ufffe\n", "").replace("\ufffe", "")
     assert "".join(raw[i] for i in _places(raw)) == text == "ab\ncdefghx"
+
+
+def test_what_is_around_a_passage_is_whole_words(tmp_path: Path) -> None:
+    for line in (
+        "The compressor needs quarterly maintenance. ",
+        "合同自簽字之日起生效，",
+        "é" * 90,
+    ):
+        file = tmp_path / "a.txt"
+        text = (line * 99).strip()
+        file.write_text(text, "utf-8")
+        middle = text.index(line, len(text) // 2)
+        span = (middle, middle + len(line.strip()))
+        sha256 = sha256_of_file(file)
+        hit = replace(make_hit(1), file=str(file), path="a.txt", span=span, sha256=sha256)
+        for first in range(20):
+            start, end = span[0] - first, span[1]
+            view_ = view_of(Source(1, replace(hit, span=(start, end)), "text"))
+            assert view_.before[0] == view_.after[-1] == "…" and view_.trouble == ""
+            before, after = view_.before[1:], view_.after[:-1]
+            assert before + view_.passage + after in text and len(before) > 300 < len(after)
+            if " " in line.strip():
+                words = {*line.split()}
+                assert before.split()[0] in words and after.split()[-1] in words
+        whole = view_of(Source(1, replace(hit, span=(0, len(text))), "text"))
+        assert (whole.before, whole.passage, whole.after) == ("", text, "")
+
+
+@pytest.mark.parametrize(
+    ("supported", "said", "sentences"),
+    [
+        (None, "", []),
+        ([], "There was no sentence to check.", []),
+        ([True], "What is cited bears out the sentence.", ["Borne out (0.93): It is red [1]."]),
+        (
+            [True, True],
+            "What is cited bears out every sentence.",
+            ["Borne out (0.93): It is red [1].", "Borne out (0.93): <b> & more."],
+        ),
+        (
+            [True, False],
+            "Doubtful: 1 of 2. The sources cited may not say this.",
+            ["Borne out (0.93): It is red [1].", "Doubtful (0.21): <b> & more."],
+        ),
+    ],
+)
+def test_the_verdict_stands_in_the_page(
+    supported: list[bool] | None, said: str, sentences: list[str]
+) -> None:
+    made = record("It is red [1]. <b> & more.")
+    spans = ((0, 14), (15, 26))
+    made["answer"] |= {"ledger": None, "sources": [], "timing_s": {}}
+    made["answer"]["support"] = (
+        supported
+        if supported is None
+        else [
+            {"start": start, "end": end, "score": 0.93 if good else 0.21, "supported": good}
+            for (start, end), good in zip(spans, supported, strict=False)
+        ]
+    )
+    page = html.fromstring(as_page(made, 1))
+    assert [one.text_content() for one in page.findall(".//p[@id='verdict']")] == [said] * bool(
+        said
+    )
+    found = page.findall(".//ul[@class='verdicts']/li")
+    assert [one.text_content().strip() for one in found] == sentences
 
 
 @given(

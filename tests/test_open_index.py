@@ -123,3 +123,74 @@ def test_a_closed_index_says_so(make_index: Callable[..., Any], folder: Path) ->
         with pytest.raises(StorageError, match="closed") as caught:
             ask()
         assert caught.value.hint == "Open the index again."
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which encoders were loaded; a folder's name is its fingerprint's first letter."""
+    names: list[str] = []
+
+    def load(name: str, tell: object) -> WordEncoder:
+        names.append(name)
+        encoder = WordEncoder(name.rsplit("-", 1)[-1][0] * 64)
+        encoder.name = name
+        return encoder
+
+    monkeypatch.setattr(encoders, "load", load)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("made_by", "asked"),
+    [
+        (("pocket", None), ("ViT-B-32/openai", None)),
+        (("pocket", None), ("hf-hub:org/clip", None)),
+        (("pocket", None), ("pockett", None)),
+        (("pocket", None), ("no/such/folder", None)),
+        (("pocket", None), ("pocket", "all-MiniLM-L6-v2")),
+        (("pocket", None), (None, "all-MiniLM-L6-v2")),
+        (("ViT-B-32/openai", None), ("ViT-B-32/laion2b", None)),
+        (("ViT-B-32/openai", "org/texts"), ("ViT-B-32/openai", None)),
+        (("ViT-B-32/openai", "org/texts"), (None, "org/others")),
+        (("ViT-B-32/openai", "org/texts"), ("ViT-L-14/openai", "org/texts")),
+    ],
+)
+def test_another_encoder_s_name_is_told_and_nothing_is_loaded(
+    made_by: tuple[str, str | None],
+    asked: tuple[str | None, str | None],
+    loaded: list[str],
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "index"
+    Index.create(path, made_by[0], text_encoder=made_by[1]).close()
+    loaded.clear()
+    with pytest.raises(IndexMismatch, match="was made by the encoder") as caught:
+        Index.create(path, asked[0], text_encoder=asked[1])
+    stored = " + ".join(filter(None, made_by))
+    assert f"encoder {stored}, not by" in str(caught.value)
+    assert "Leave out --encoder" in caught.value.hint and caught.value.exit_code == 4
+    assert loaded == []
+
+
+@pytest.mark.parametrize(
+    "asked", [(None, None), ("ViT-B-32/openai", "org/texts"), (None, "org/texts")]
+)
+def test_the_same_name_is_taken_at_its_word(
+    asked: tuple[str | None, str | None], loaded: list[str], tmp_path: Path
+) -> None:
+    Index.create(tmp_path / "index", "ViT-B-32/openai", text_encoder="org/texts").close()
+    loaded.clear()
+    Index.create(tmp_path / "index", asked[0], text_encoder=asked[1]).close()
+    assert loaded == []
+
+
+def test_a_folder_that_moved_is_compared_by_its_weights(loaded: list[str], tmp_path: Path) -> None:
+    for name in ("encoder-a", "moved-a", "other-b"):
+        (tmp_path / name).mkdir()
+    Index.create(tmp_path / "index", tmp_path / "encoder-a").close()
+    with Index.create(tmp_path / "index", tmp_path / "moved-a") as index:
+        assert index.encoder.name == str(tmp_path / "moved-a")
+    with pytest.raises(
+        IndexMismatch, match=r"encoder-a \(a{12}\), not by this .*other-b \(b{12}\)"
+    ):
+        Index.create(tmp_path / "index", tmp_path / "other-b")

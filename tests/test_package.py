@@ -26,6 +26,7 @@ LAYERS = (
         "_files",
         "_lazy",
         "_quiet",
+        "_text",
         "errors",
         "types",
         "config",

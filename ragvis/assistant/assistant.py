@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
-from ragvis._arguments import require_many, require_part, require_text
+from ragvis._arguments import require_many, require_part
 from ragvis.assistant.history import History, Said
+from ragvis.assistant.many import answers_to
 from ragvis.assistant.prepared import AskOptions, Pictures, Prepared
 from ragvis.composer import CitationFilter, find_citations, joined, mark_cited, unasked
-from ragvis.errors import ModelError, RagvisError, UsageError
+from ragvis.errors import RagvisError, UsageError
 from ragvis.generator.choice import LazyModel, ModelChoice
 from ragvis.generator.sampling import STOP, Sampling, Usage, Written
 from ragvis.index import Features
@@ -22,12 +23,11 @@ from ragvis.retriever import Retriever
 from ragvis.types import Answer, Source, Support, Tell, silent
 
 if TYPE_CHECKING:
+    from ragvis.assistant.many import ManyItem
     from ragvis.assistant.prepared import PictureSources
     from ragvis.assistant.verify import Verifier
     from ragvis.composer import Composed
     from ragvis.generator.choice import Generator
-
-WINDOW = 16  # questions that are answered together; all their pictures are in memory
 
 
 class Assistant:
@@ -88,6 +88,7 @@ class Assistant:
         sampling: Sampling | None = None,
         verify: bool = False,
         pictures: Pictures = "pixels",
+        filter: str | None = None,
     ) -> Answer:
         """Answer a question.
 
@@ -99,16 +100,15 @@ class Assistant:
             sampling: how the answer is drawn; None is greedy.
             verify: check each sentence against the sources it cites (``Answer.support``).
             pictures: how the model sees several: see ``AskOptions``.
+            filter: conditions on the files that are searched, as for ``Retriever.search``.
 
         Raises:
-            UsageError: an empty question, or a picture that cannot be opened.
+            UsageError: an empty question, a picture that cannot be opened, or no filter.
             PromptTooLong: the question does not fit the model.
             ModelError: the model cannot be loaded or fails.
         """
-        stream = self.stream(
-            question, images, k=k, sampling=sampling, verify=verify, pictures=pictures
-        )
-        return stream.read()
+        how = AskOptions(k, sampling or Sampling(), verify, pictures, filter)
+        return AnswerStream(self, question, images, how, History()).read()
 
     def stream(
         self,
@@ -119,51 +119,65 @@ class Assistant:
         sampling: Sampling | None = None,
         verify: bool = False,
         pictures: Pictures = "pixels",
+        filter: str | None = None,
     ) -> AnswerStream:
         """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
-        options = AskOptions(k, sampling or Sampling(), verify, pictures)
+        options = AskOptions(k, sampling or Sampling(), verify, pictures, filter)
         return AnswerStream(self, question, images, options, History())
+
+    @overload
+    def ask_many(
+        self,
+        questions: Iterable[ManyItem],
+        *,
+        k: int | None = ...,
+        sampling: Sampling | None = ...,
+        verify: bool = ...,
+        pictures: Pictures = ...,
+        filter: str | None = ...,
+        return_exceptions: Literal[False] = ...,
+    ) -> Iterator[AnswerStream]: ...
+
+    @overload
+    def ask_many(
+        self,
+        questions: Iterable[ManyItem],
+        *,
+        k: int | None = ...,
+        sampling: Sampling | None = ...,
+        verify: bool = ...,
+        pictures: Pictures = ...,
+        filter: str | None = ...,
+        return_exceptions: bool,
+    ) -> Iterator[AnswerStream | RagvisError]: ...
 
     def ask_many(
         self,
-        questions: Iterable[str | tuple[str, PictureSources]],
+        questions: Iterable[ManyItem],
         *,
         k: int | None = None,
         sampling: Sampling | None = None,
         verify: bool = False,
         pictures: Pictures = "pixels",
-    ) -> Iterator[AnswerStream]:
-        """Ask many questions, each alone or with pictures; several go through the model together.
+        filter: str | None = None,
+        return_exceptions: bool = False,
+    ) -> Iterator[AnswerStream | RagvisError]:
+        """Ask many questions; several go through the model together.
 
         What is yielded has been read to its end, in the order of the questions. The other
-        arguments, and the errors, are those of ``ask``; an error comes when all questions before
-        the one that it is about are answered.
+        arguments, and the errors, are those of ``ask``.
+
+        Args:
+            questions: each alone, with its pictures, or with its pictures and a filter that it
+                has instead of the common one (None: it has the common one).
+            return_exceptions: yield the error of a question that cannot be answered in its
+                place, and go on. What concerns them all is raised even so: the model cannot be
+                loaded or reached, the index is gone or damaged, the disk refuses. Without it an
+                error is raised when all questions before it are answered.
         """
         require_many(questions, "question", "ask")
-        options = AskOptions(k, sampling or Sampling(), verify, pictures)
-        coming = iter(questions)
-        while some := list(islice(coming, WINDOW)):
-            streams, trouble = self._begun(some, options)
-            if self.generator.batch > 1:
-                _write_together([s for s in streams if s.prepared.has_evidence], self.generator)
-            for stream in streams:
-                stream.read()
-                yield stream
-            if trouble is not None:
-                raise trouble
-
-    def _begun(
-        self, questions: Sequence[str | tuple[str, PictureSources]], options: AskOptions
-    ) -> tuple[list[AnswerStream], RagvisError | None]:
-        """Questions up to their prompts, until one cannot be asked."""
-        begun: list[AnswerStream] = []
-        for asked in questions:
-            try:
-                question, images = _question_of(asked)
-                begun.append(AnswerStream(self, question, images, options, History()))
-            except RagvisError as error:
-                return begun, error
-        return begun, None
+        options = AskOptions(k, sampling or Sampling(), verify, pictures, filter)
+        return answers_to(self, iter(questions), options, return_exceptions)
 
     def chat(
         self,
@@ -172,9 +186,10 @@ class Assistant:
         sampling: Sampling | None = None,
         verify: bool = False,
         pictures: Pictures = "pixels",
+        filter: str | None = None,
     ) -> Chat:
         """A conversation over the index; the arguments are those of ``ask``."""
-        return Chat(self, AskOptions(k, sampling or Sampling(), verify, pictures))
+        return Chat(self, AskOptions(k, sampling or Sampling(), verify, pictures, filter))
 
 
 class Chat:
@@ -190,7 +205,7 @@ class Chat:
         self, assistant: Assistant, options: AskOptions, history: History | None = None
     ) -> None:
         self._assistant = assistant
-        self._options = options
+        self.options = options  # of the questions to come
         self._history = history or History()
         self.answers: list[Answer] = []  # every answer given, refusals too
 
@@ -201,7 +216,7 @@ class Chat:
     def stream(self, question: str, images: PictureSources = ()) -> AnswerStream:
         """Like ``ask``, piece by piece: iterate, then read ``.answer``."""
         return AnswerStream(
-            self._assistant, question, images, self._options, self._history, self.answers.append
+            self._assistant, question, images, self.options, self._history, self.answers.append
         )
 
     @property
@@ -371,27 +386,6 @@ class AnswerStream:
         return self._verifier.check(
             prepared.asked, text, prepared.composed.sources, prepared.pictures
         )
-
-
-def _write_together(streams: Sequence[AnswerStream], generator: Generator) -> None:
-    """Have the model answer these, those of like length together. Where that fails, the rest is
-    left to be asked one by one, which tells whose fault it was."""
-    by_length = sorted(streams, key=lambda s: -s.prepared.composed.ledger.total)
-    for start in range(0, len(by_length), generator.batch):
-        some = by_length[start : start + generator.batch]
-        asked = [stream.prepared.shown_to_model for stream in some]
-        try:
-            answers = generator.write_many(asked, some[0].options.sampling)
-        except ModelError:
-            return
-        for stream, written in zip(some, answers, strict=True):
-            stream.take(written)
-
-
-def _question_of(asked: object) -> tuple[str, PictureSources]:
-    if isinstance(asked, tuple | list) and len(asked) == 2:
-        return asked[0], asked[1]
-    return require_text(asked, "question"), ()
 
 
 def _verifier(generator: Generator) -> Verifier:

@@ -27,6 +27,7 @@ from ragvis.composer import Attachment, Composed, compose, named
 from ragvis.errors import BadFile, UsageError
 from ragvis.generator.sampling import Sampling, Usage
 from ragvis.index import picture_of
+from ragvis.index.filters import parse_filter
 from ragvis.media import source as media
 from ragvis.retriever import Manner, Query, Ranked, Request, Retriever, check_k
 from ragvis.types import ATTACHED, Hit
@@ -34,6 +35,7 @@ from ragvis.types import ATTACHED, Hit
 if TYPE_CHECKING:
     from ragvis.generator.choice import Generator
     from ragvis.media.images import Picture
+    from ragvis.store.rows import Where
 
     PictureSource = str | Path | bytes | Picture
     PictureSources = PictureSource | Sequence[PictureSource] | None  # one, several, none
@@ -51,19 +53,31 @@ class AskOptions:
         verify: check each sentence against the sources it cites.
         pictures: "pixels" shows the model as many as its family was trained on, the rest by their
             captions; "each" has it look at every one by itself first, and shows it its notes.
+        filter: conditions on the files that are searched, as for ``Retriever.search``.
     """
 
     k: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
     verify: bool = False
     pictures: Pictures = "pixels"
+    filter: str | None = None
 
     def __post_init__(self) -> None:
+        _ = self.where  # a wrong filter is said at once
         if self.k is not None:
             check_k(self.k)
         if self.pictures not in get_args(Pictures):
             known = ", ".join(get_args(Pictures))
             raise UsageError(f"pictures cannot be {self.pictures!r}", f"One of: {known}.")
+
+    @property
+    def where(self) -> Where | None:
+        """The filter as a condition.
+
+        Raises:
+            UsageError: it is none.
+        """
+        return parse_filter(self.filter) if self.filter else None
 
 
 class Prepared:
@@ -161,7 +175,8 @@ class Prepared:
     def _about(self, ranked: Ranked, subject: str) -> Ranked:
         """What says a word of a follow-up's new subject, as likely as by that alone: of the old one
         the model would tell again what it told before."""
-        own = self._retriever.rank(self._retriever.query(subject), max(8, self._options.k or 0))
+        query, most = self._retriever.query(subject), max(8, self._options.k or 0)
+        own = self._retriever.rank(query, most, self._options.where)
         passages = _both(ranked.passages, own.passages)
         images = _both(ranked.images, own.images)
         numbers = {hit.id: int(hit.id[1:]) for hit in (*passages, *images)}
@@ -254,11 +269,12 @@ class Prepared:
         photo shows would tell nothing new.
         """
         most = max(8, k or 0)
+        where = self._options.where
         query = self._retriever.query(self.query, list(pictures))
-        ranked = self._retriever.rank(query, most)
+        ranked = self._retriever.rank(query, most, where)
         if pictures:
             by_words = Query(self.query, {"text": query.vectors["text"]}, encoder=query.encoder)
-            others = self._retriever.rank(by_words, most, judge=False).images
+            others = self._retriever.rank(by_words, most, where, judge=False).images
             known = query.known.id if query.known else None
             ranked = replace(ranked, images=[h for h in others if h.id != known])
         return ranked, query.name

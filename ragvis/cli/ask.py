@@ -10,14 +10,17 @@ import click
 
 from ragvis.cli.conversation import Conversation
 from ragvis.cli.options import (
+    filter_option,
     images_option,
+    joined,
     log_option,
     model_options,
     most_option,
     verify_option,
+    words_argument,
 )
 from ragvis.cli.output import (
-    from_stdin,
+    file_option,
     html_option,
     index_option,
     json_option,
@@ -27,6 +30,7 @@ from ragvis.cli.output import (
     snippet,
     write_page,
 )
+from ragvis.cli.scope import nothing_to_search, tell_scope
 from ragvis.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,26 +38,53 @@ if TYPE_CHECKING:
 
     from ragvis.assistant import AnswerStream
     from ragvis.assistant.prepared import AskOptions, Pictures
+    from ragvis.cli.batch import Batch
     from ragvis.generator.choice import ModelChoice
     from ragvis.generator.sampling import Sampling
     from ragvis.types import Answer, Source
 
 ABSTAINED = 3
+FAILED = 1  # some question of a batch
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command("ask")
-@click.argument("question", required=False)
+_HELP = """Answer QUESTION from the index, citing each source as [n].
+
+Several words are one question, quoted or not; `-` reads it from stdin. Exit code 3 means that
+the index does not answer it. --filter narrows the search, as `ragvis search` has it; with -c
+the conversation keeps its filter until another is given ('' for none).
+
+\b
+  ragvis ask "which tool holds a nut?"
+  ragvis ask "what is the capital of the country whose flag this is?" -a flag.jpg
+  ragvis ask how long is the notice period --filter 'path:contracts type:pdf'
+  ragvis ask -c "and how many people live there?"
+  ragvis ask --batch questions.jsonl --output answers.jsonl
+
+A batch file holds one question a line: {"question": "…", "id": "…", "images": ["a.jpg"],
+"filter": "…"}; all but the question may be left out. Its answers are JSON lines in the same
+order. A question that fails gets a line with "error": {"type", "message", "hint"}, the rest
+goes on, and the exit code is 1. A batch that is run again goes on where it was, if it has an
+--output: it asks what failed again, and then what was not asked yet.
+"""
+
+
+@click.command("ask", help=_HELP)
+@words_argument("QUESTION")
 @click.option(
-    "-a", "--attach", "images", multiple=True, metavar="IMAGE|URL", help="A picture to ask about."
+    "-a", "--attach", "attached", multiple=True, metavar="IMAGE|URL", help="A picture to ask about."
 )
 @model_options
 @most_option
+@filter_option
 @verify_option
 @images_option
 @click.option("-c", "--continue", "goes_on", is_flag=True, help="Go on from the last answer.")
 @click.option("--batch", type=FILE, help="Answer the questions of this file (JSON lines) instead.")
-@click.option("--output", type=FILE, help="With --batch: add the answers to this file; goes on.")
+@file_option("--output", help="With --batch: add the answers to this file; goes on.")
+@click.option(
+    "--stop-on-error", is_flag=True, help="With --batch: end at the first question that fails."
+)
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is whole.")
 @click.option("--show-prompt", is_flag=True, help="Also print the exact prompt, on stderr.")
 @html_option("Write a page that shows the answer with its evidence.")
@@ -61,16 +92,18 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @index_option
 @json_option
 def command(
-    question: str | None,
-    images: tuple[str, ...],
+    words: tuple[str, ...],
+    attached: tuple[str, ...],
     chosen: ModelChoice,
     sampling: Sampling,
     k: int | None,
+    filter: str | None,
     verify: bool,
-    shown_as: Pictures,
+    images: Pictures,
     goes_on: bool,
     batch: Path | None,
     output: Path | None,
+    stop_on_error: bool,
     no_stream: bool,
     show_prompt: bool,
     page: Path | None,
@@ -78,65 +111,60 @@ def command(
     index: Path,
     as_json: bool,
 ) -> int:
-    """Answer QUESTION from the index, citing each source as [n].
-
-    `-` reads the question from stdin. Exit code 3 means that the index does not answer it.
-
-    \b
-      ragvis ask "which tool holds a nut?"
-      ragvis ask "what is the capital of the country whose flag this is?" -a flag.jpg
-      ragvis ask -c "and how many people live there?"
-      ragvis ask --batch questions.jsonl --output answers.jsonl
-
-    A batch file holds one question a line: {"question": "…", "id": "…", "images": ["a.jpg"]};
-    id and images may be left out. Its answers are JSON lines in the same order. A batch that was
-    stopped goes on where it was, if it has an --output.
-    """
     from ragvis.assistant.prepared import AskOptions
+    from ragvis.cli.batch import Batch
     from ragvis.index import Index
-    from ragvis.logs import record_of
 
-    wanted = AskOptions(k, sampling, verify, shown_as)
+    wanted = AskOptions(k, sampling, verify, images, filter)
     if batch is not None:
-        if question or images or goes_on or page:
+        if words or attached or goes_on or page:
             raise UsageError("--batch takes all questions from its file", "Give nothing else.")
-        _answer_all(batch, output, index, chosen, wanted, not no_log)
-        return 0
-    if output is not None:
-        raise UsageError("--output is for --batch", "For one answer, redirect: > answer.txt")
+        return _answer_all(Batch(batch, output, stop_on_error, not no_log), index, chosen, wanted)
+    if output is not None or stop_on_error:
+        raise UsageError("--output and --stop-on-error are for --batch", "Leave them out.")
+    question = joined(words)
     if question is None:
         raise click.UsageError("Missing argument 'QUESTION'.")
-    question = from_stdin(question)
     with Index.open(index, notice) as opened:
         conversation = Conversation(opened, chosen, wanted, goes_on, not no_log)
-        stream = conversation.chat.stream(question, images)
+        stream = conversation.chat.stream(question, attached)
         if show_prompt:
             click.echo(shown(stream.prepared.composed.prompt, keep_lines=True), err=True)
         answer = _read(stream, quietly=as_json or no_stream)
-    record = record_of(stream)
-    number = conversation.log(record)
-    _print(answer, as_json, no_stream)
-    if page is not None:  # last: the answer is not lost with it
-        _write_page(page, record, number)
+        _finish(stream, conversation, page, as_json, no_stream)
+        if answer.abstained:
+            tell_scope(opened, stream.options.filter)
     return ABSTAINED if answer.abstained else 0
 
 
-def _answer_all(
-    batch: Path,
-    output: Path | None,
-    index: Path,
-    chosen: ModelChoice,
-    options: AskOptions,
-    logged: bool,
+def _finish(
+    stream: AnswerStream,
+    conversation: Conversation,
+    page: Path | None,
+    as_json: bool,
+    no_stream: bool,
 ) -> None:
+    """Log an answer, and show it."""
+    from ragvis.logs import record_of
+
+    record = record_of(stream)
+    number = conversation.log(record)
+    _print(stream.answer, as_json, no_stream)
+    if page is not None:  # last: the answer is not lost with it
+        _write_page(page, record, number)
+
+
+def _answer_all(batch: Batch, index: Path, chosen: ModelChoice, options: AskOptions) -> int:
     from ragvis.assistant import Assistant
-    from ragvis.cli.batch import answer_all
     from ragvis.index import Index
     from ragvis.retriever import Retriever
 
     with Index.open(index, notice) as opened:
+        why = nothing_to_search(opened, options.filter)
+        if why is not None:
+            notice(shown(why))
         assistant = Assistant(Retriever(opened), **asdict(chosen), tell=notice)
-        answer_all(assistant, batch, output, options, logged)
+        return FAILED if batch.run(assistant, options) else 0
 
 
 def _write_page(file: Path, record: dict[str, Any], number: int | None) -> None:

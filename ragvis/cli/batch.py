@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from ragvis._files import read_json_lines, strings
+from ragvis._files import check_keys, read_json_lines, strings
+from ragvis.cli.answer_file import AnswerFile, read_answers
 from ragvis.cli.conversation import Journal
 from ragvis.cli.output import json_line, notice, progress, shown
-from ragvis.errors import RagvisError, StorageError, UsageError
+from ragvis.errors import RagvisError
 from ragvis.media.fetch import is_url
 from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from ragvis.assistant import Assistant
+    from ragvis.assistant import AnswerStream, Assistant
     from ragvis.assistant.prepared import AskOptions
 
-_SHAPE = 'One object a line: {"question", "id"?, "images"?: [path or URL]}.'
+_KEYS = ("id", "question", "images", "filter")
+_SHAPE = 'One object a line: {"question", "id"?, "images"?: [path or URL], "filter"?}.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,41 +32,81 @@ class Asked:
     id: str
     question: str
     images: tuple[str, ...]
+    filter: str | None = None
 
 
-def answer_all(
-    assistant: Assistant, file: Path, output: Path | None, options: AskOptions, logged: bool
-) -> None:
-    """Answer the questions of a file in their order.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A file of questions, and what is done with their answers.
 
-    Answers that an output file holds already are left as they are, so that a batch that was
-    stopped goes on.
-
-    Raises:
-        UsageError: a file cannot be read or written, or holds something else.
+    Attributes:
+        file: the questions.
+        output: where the answers go; None is stdout.
+        stop_on_error: raise the error of a question that fails, instead of writing it down.
+        is_logged: log the answers.
     """
-    from ragvis.logs import record_of
 
-    questions = read_batch(file)
-    done = _answered(output, questions) if output is not None else 0
-    if done:
-        notice(f"{done} of {len(questions)} are answered already")
-    left = questions[done:]
-    asked = [(one.question, one.images) for one in left]
-    with _opened(output) as write, progress("answering") as show:
-        streams = assistant.ask_many(
+    file: Path
+    output: Path | None
+    stop_on_error: bool
+    is_logged: bool
+
+    def run(self, assistant: Assistant, options: AskOptions) -> int:
+        """Answer the questions in their order; how many failed.
+
+        Answers that the output holds already are left as they are, so that a batch that was
+        stopped goes on; what failed is asked again.
+
+        Raises:
+            UsageError: a file cannot be read or written, or holds something else.
+            RagvisError: what concerns all questions, or with ``stop_on_error`` the first one that
+                fails.
+        """
+        questions = read_batch(self.file)
+        lines = _answered(self.output, questions)
+        failed = [n for n, line in enumerate(lines) if "error" in json.loads(line)]
+        _tell_done(len(lines) - len(failed), len(failed), len(questions))
+        coming = [*failed, *range(len(lines), len(questions))]
+        out = AnswerFile(self.output, lines)
+        try:
+            return self._ask(assistant, options, questions, coming, out)
+        finally:
+            out.flush()
+
+    def _ask(
+        self,
+        assistant: Assistant,
+        options: AskOptions,
+        questions: Sequence[Asked],
+        coming: Sequence[int],
+        out: AnswerFile,
+    ) -> int:
+        from ragvis.logs import record_of
+
+        asked = [(q.question, q.images, q.filter) for q in (questions[n] for n in coming)]
+        answers = assistant.ask_many(
             asked,
             k=options.k,
             sampling=options.sampling,
             verify=options.verify,
             pictures=options.pictures,
+            filter=options.filter,
+            return_exceptions=not self.stop_on_error,
         )
-        for n, one in enumerate(left, 1):
-            with _about(one):
-                stream = next(streams)
-            write(json_line({"id": one.id, **stream.answer.to_dict()}))
-            Journal(logged).add(record_of(stream))
-            show(done + n, len(questions), one.id)
+        errors: list[tuple[Asked, RagvisError]] = []
+        with progress("answering") as show:
+            for done, n in enumerate(coming, 1):
+                one = questions[n]
+                with _about(one):
+                    answer = next(answers)
+                out.write(n, _line(one, answer))
+                if isinstance(answer, RagvisError):
+                    errors.append((one, answer))
+                else:
+                    Journal(self.is_logged).add(record_of(answer))
+                show(len(questions) - len(coming) + done, len(questions), one.id)
+        _tell_failed(errors, len(questions))
+        return len(errors)
 
 
 def read_batch(file: Path) -> list[Asked]:
@@ -81,12 +120,22 @@ def read_batch(file: Path) -> list[Asked]:
 
 
 def _asked(folder: Path, number: int, row: dict[str, Any]) -> Asked:
-    question = row["question"]
+    check_keys(row, _KEYS)
+    question, conditions = row["question"], row.get("filter")
     if not isinstance(question, str) or not question.strip():
         raise ValueError("question is no text")
+    if not isinstance(conditions, str | None):
+        raise ValueError("filter is no text")
     images = strings(row, "images")
     places = (name if is_url(name) else str(folder / name) for name in images)
-    return Asked(str(row.get("id", number)), question, tuple(places))
+    return Asked(str(row.get("id", number)), question, tuple(places), conditions)
+
+
+def _line(one: Asked, answer: AnswerStream | RagvisError) -> str:
+    if not isinstance(answer, RagvisError):
+        return json_line({"id": one.id, **answer.answer.to_dict()})
+    error = {"type": type(answer).__name__, "message": str(answer), "hint": answer.hint}
+    return json_line({**_head(one), "question": one.question, "error": error})
 
 
 @contextmanager
@@ -99,61 +148,44 @@ def _about(one: Asked) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _opened(output: Path | None) -> Iterator[Callable[[str], None]]:
-    """What writes a line where answers go."""
-    if output is None:
-        yield click.echo
-        return
-    with _told(output):
-        out = output.open("ab", buffering=0)
-    with out:
-
-        def write(line: str) -> None:
-            with _told(output):
-                out.write(line.encode() + b"\n")
-
-        yield write
+def _tell_done(answered: int, failed: int, of: int) -> None:
+    if answered or failed:
+        again = f"; {failed} failed and are asked again" if failed else ""
+        notice(f"{answered} of {of} are answered already{again}")
 
 
-@contextmanager
-def _told(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        hint = "The answers before it are kept; run it again to go on."
-        raise StorageError(f"{output}: {error.strerror}", hint) from error
+def _tell_failed(errors: Sequence[tuple[Asked, RagvisError]], of: int) -> None:
+    if errors:
+        one, error = errors[0]
+        said = shown(f"{one.id}: {error}. {error.hint}")
+        notice(f"{len(errors)} of {of} questions failed, and their lines say why ({said})")
 
 
-def _answered(output: Path, questions: Sequence[Asked]) -> int:
-    """The answers in a file, which has to begin as this one would. Half a line, as a kill leaves
-    it, is cut off."""
-    with _told(output):
-        lines = output.read_bytes().splitlines(keepends=True) if output.exists() else []
-        whole = [line for line in lines if line.endswith(b"\n")]
-        for n, line in enumerate(whole):
-            if n >= len(questions) or not _is_answer_to(questions[n], line):
-                hint = "Choose another file for --output."
-                raise UsageError(f"{output}, line {n + 1}, answers another question", hint)
-        if len(whole) < len(lines):
-            _check_tail(output, lines[-1], questions[len(whole) : len(whole) + 1])
-            os.truncate(output, sum(map(len, whole)))
-    return len(whole)
+def _answered(output: Path | None, questions: Sequence[Asked]) -> list[bytes]:
+    """The lines of a file that this batch has begun. Raises as ``read_answers``."""
+
+    def fits(number: int, line: bytes) -> bool:
+        return number < len(questions) and _is_answer_to(questions[number], line)
+
+    def begins(number: int, half: bytes) -> bool:
+        if number >= len(questions):
+            return False
+        start = json_line(_head(questions[number]))[:-1].encode()
+        return start.startswith(half[: len(start)])
+
+    return read_answers(output, fits, begins)
 
 
-def _check_tail(output: Path, tail: bytes, questions: Sequence[Asked]) -> None:
-    """Raises:
-    UsageError: half a line that no batch of these questions has begun: it is someone's file.
-    """
-    begun = [json_line({"id": q.id, "schema_version": SCHEMA_VERSION})[:-1] for q in questions]
-    if not any(text.encode().startswith(tail[: len(text.encode())]) for text in begun):
-        raise UsageError(f"{output} is no file of answers", "Choose another file for --output.")
+def _head(asked: Asked) -> dict[str, Any]:
+    """What the line of a question begins with, whatever came of it."""
+    return {"id": asked.id, "schema_version": SCHEMA_VERSION}
 
 
 def _is_answer_to(asked: Asked, line: bytes) -> bool:
     try:
         row: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
-    wanted = {"id": asked.id, "question": asked.question, "schema_version": SCHEMA_VERSION}
-    return isinstance(row, dict) and "answer" in row and wanted.items() <= row.items()
+    wanted = {**_head(asked), "question": asked.question}
+    told = isinstance(row, dict) and ("answer" in row or "error" in row)
+    return told and wanted.items() <= row.items()

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ragvis.cli.ask import source_lines
 from ragvis.cli.options import (
+    filter_option,
     images_option,
     log_option,
     model_options,
@@ -27,14 +29,15 @@ if TYPE_CHECKING:
     from ragvis.generator.choice import ModelChoice
     from ragvis.generator.sampling import Sampling
 
-_HELP = """  /image FILE|URL   a picture for the next question (with --image: begin anew about it)
-  /sources          what the answers rest on, by number
-  /show N           source N in full, its picture where the terminal can show one
-  /transcript       the conversation so far
-  /save FILE        write it down as Markdown
-  /new              forget it and begin anew
-  /help             this
-  /quit             leave (so does Ctrl-D)
+_HELP = """  /image FILE|URL     a picture for the next question (with --image: begin anew about it)
+  /filter CONDITIONS  search these files alone from now on; without conditions all again
+  /sources            what the answers rest on, by number
+  /show N             source N in full, its picture where the terminal can show one
+  /transcript         the conversation so far
+  /save FILE          write it down as Markdown
+  /new                forget it and begin anew
+  /help               this
+  /quit               leave (so does Ctrl-D)
   Enter sends, Alt-Enter begins a new line, the arrow keys bring back what you typed before."""
 
 
@@ -49,6 +52,7 @@ _HELP = """  /image FILE|URL   a picture for the next question (with --image: be
 @click.option("--cot", is_flag=True, help="With --image: ask it to think step by step.")
 @click.option("-c", "--continue", "goes_on", is_flag=True, help="Go on with the last conversation.")
 @most_option
+@filter_option
 @verify_option
 @images_option
 @model_options
@@ -61,8 +65,9 @@ def command(
     cot: bool,
     goes_on: bool,
     k: int | None,
+    filter: str | None,
     verify: bool,
-    shown_as: Pictures,
+    images: Pictures,
     chosen: ModelChoice,
     sampling: Sampling,
     no_log: bool,
@@ -71,7 +76,7 @@ def command(
     """Talk with the model over the index, or with --image about one picture.
 
     Follow-up questions may lean on what was said ("and how old is it?"); sources keep their
-    numbers. Type /help inside.
+    numbers. --filter and /filter narrow the search, as `ragvis search` has it. Type /help inside.
 
     \b
       ragvis chat
@@ -83,8 +88,7 @@ def command(
     from ragvis.index import Index
 
     if image is not None:
-        if goes_on:
-            raise UsageError("-c is for a conversation over the index", "Leave it out.")
+        _refuse_index_options()
         how = asdict(chosen)
         chat = VisionChat(**how, sampling=sampling, system=system, refuse=refuse, tell=notice)
         _Session(PictureTalk(image, chat, cot, not no_log)).run()
@@ -94,8 +98,18 @@ def command(
             "--system, --no-refuse and --cot are for --image", "Over an index they have no part."
         )
     with Index.open(index, notice) as opened:
-        wanted = AskOptions(k, sampling, verify, shown_as)
+        wanted = AskOptions(k, sampling, verify, images, filter)
         _Session(IndexTalk(opened, chosen, wanted, goes_on, not no_log)).run()
+
+
+def _refuse_index_options() -> None:
+    """Raises:
+    UsageError: an option was given that needs an index; a setting may well be there.
+    """
+    given = click.get_current_context().get_parameter_source
+    for option, name in (("-c", "goes_on"), ("--filter", "filter")):
+        if given(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"{option} is for a conversation over the index", "Leave it out.")
 
 
 class _Session:
@@ -108,13 +122,14 @@ class _Session:
         self._commands: dict[str, Callable[[str], None]] = {
             "/help": lambda _: click.echo(_HELP),
             "/image": self._image,
+            "/filter": talk.filter,
             "/sources": self._sources,
             "/show": self._show,
             "/transcript": lambda _: click.echo(self._transcript("{}: {}")),
             "/save": self._save,
             "/new": lambda _: talk.new(),
         }
-        self._lines = Lines([*self._commands, "/quit"])
+        self._lines = Lines([*self._commands, "/quit"], talk.is_logged)
 
     def run(self) -> None:
         notice(f"{self._talk.about}; /help lists what you can type")
@@ -175,8 +190,9 @@ class _Session:
         sources = "\n\n".join(source_lines(s, whole=True).strip() for s in self._talk.sources)
         text = self._transcript("**{}**: {}\n") + ("\n## Sources\n\n" + sources if sources else "")
         try:
-            with Path(name).open("x", encoding="utf-8") as file:
+            with Path(name).expanduser().open("x", encoding="utf-8") as file:
                 file.write(text + "\n")
-        except OSError as error:
-            raise UsageError(f"{name}: {error.strerror}", "Choose another file.") from error
+        except (OSError, ValueError, RuntimeError) as error:  # the last two: what is no name
+            why = getattr(error, "strerror", None) or str(error)
+            raise UsageError(f"{name}: {why}", "Choose another file.") from error
         notice(f"saved to {shown(name)}")

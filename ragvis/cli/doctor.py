@@ -11,7 +11,8 @@ import click
 
 from ragvis import __version__, config
 from ragvis.cli.output import index_option, shown
-from ragvis.errors import MissingExtra, RagvisError
+from ragvis.cli.remembered import where_indexes_are
+from ragvis.errors import IndexMissing, MissingExtra, RagvisError
 
 
 @click.command("doctor")
@@ -82,5 +83,6 @@ def _index(folder: Path) -> str:
         with Index.open(folder) as opened:
             status = opened.status()
     except RagvisError as error:
-        return f"{shown(str(error))}. {error.hint}"
+        more = where_indexes_are() if isinstance(error, IndexMissing) else ""
+        return shown(f"{error}. {error.hint.rstrip('.')}. {more}".rstrip())
     return f"{shown(status.path)}: {status.passages} passages, {status.images} pictures"

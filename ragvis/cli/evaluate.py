@@ -16,8 +16,10 @@ from ragvis.cli.output import (
     notice,
     print_json,
     progress,
+    shown,
     write_page,
 )
+from ragvis.cli.scope import nothing_to_search
 from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ragvis.generator.sampling import Sampling
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+_LISTED = 10  # missing files, before "and N more"
 
 
 @click.command("eval")
@@ -55,7 +58,7 @@ def command(
     file: Path | None,
     answers: bool,
     verify: bool,
-    shown_as: Pictures,
+    images: Pictures,
     rerank: int | None,
     page: Path | None,
     compare: tuple[Path, Path] | None,
@@ -68,7 +71,8 @@ def command(
 
     One question a line: {"id", "question", "images": [path]?, "relevant": ["path" or
     "path#page=3" or "path#picture"], "answer": ["accepted string"]?, "answerable": true|false}.
-    Each measure comes with a 95 % interval; --json keeps every question's row.
+    Each measure comes with a 95 % interval; --json keeps every question's row. Relevant files that
+    the index does not hold are named: what asks for them can only be missed.
 
     \b
       ragvis eval questions.jsonl --answers --json > before.json
@@ -81,16 +85,31 @@ def command(
         raise click.UsageError("Missing argument 'FILE'.")
     from ragvis.assistant.prepared import AskOptions
 
-    wanted = AskOptions(None, sampling, verify, shown_as)
+    wanted = AskOptions(None, sampling, verify, images)
     report = _run(file, index, chosen, wanted, answers, rerank)
     if as_json:
         print_json(report.to_dict())
     else:
         click.echo("\n".join(report.lines()))
+    _tell_missing(report)
     if page is not None:  # last: what was measured is not lost with it
         from ragvis.evaluation.page import page as as_page
 
         write_page(page, as_page(report, f"ragvis eval {file.name}"))
+
+
+def _tell_missing(report: Report) -> None:
+    """What the index lacks, so that no one takes it for a weakness of the search."""
+    missing = report.about["missing"]
+    if not missing:
+        return
+    some = ", ".join(one["path"] for one in missing[:_LISTED])
+    more = f" and {len(missing) - _LISTED} more (--json lists them)" * (len(missing) > _LISTED)
+    asked = len({question for one in missing for question in one["questions"]})
+    notice(
+        f"the index lacks {shown(some)}{more}, which {asked} of {report.about['questions']}"
+        " questions want and can only miss. Index what is lacking, or name its index with -i."
+    )
 
 
 def _run(
@@ -109,6 +128,9 @@ def _run(
 
     questions = read_questions(file)
     with Index.open(index, notice) as opened, progress("evaluating") as show:
+        why = nothing_to_search(opened, None)
+        if why is not None:
+            notice(shown(why))
         retriever = Retriever(opened)
         assistant = Assistant(retriever, **asdict(chosen), tell=notice)
         if rerank:

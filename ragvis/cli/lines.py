@@ -7,17 +7,25 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ragvis import config
+from ragvis._files import make_private
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.history import History
     from prompt_toolkit.key_binding import KeyBindings
 
 
 class Lines:
-    """One message after another. Enter sends; Alt-Enter (or Esc, Enter) begins a new line."""
+    """One message after another. Enter sends; Alt-Enter (or Esc, Enter) begins a new line.
 
-    def __init__(self, commands: Iterable[str]) -> None:
-        self._session = _session(commands) if sys.stdin.isatty() and sys.stdout.isatty() else None
+    Args:
+        commands: what Tab completes.
+        is_recorded: keep what is typed for the arrow keys of later conversations.
+    """
+
+    def __init__(self, commands: Iterable[str], is_recorded: bool) -> None:
+        on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        self._session = _session(commands, is_recorded) if on_terminal else None
 
     def read(self) -> str | None:
         """The next message, or None when the person has left.
@@ -34,25 +42,32 @@ class Lines:
             return None
 
 
-def _session(commands: Iterable[str]) -> PromptSession[str]:
+def _session(commands: Iterable[str], is_recorded: bool) -> PromptSession[str]:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import WordCompleter
-    from prompt_toolkit.history import FileHistory, InMemoryHistory
 
-    file = config.state_dir() / "chat-history"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        history = FileHistory(str(file))
-    except OSError:  # a home that cannot be written to is no reason not to talk
-        history = InMemoryHistory()  # type: ignore[assignment]
     return PromptSession(
-        history=history,
+        history=_history(is_recorded),
         completer=WordCompleter(list(commands), sentence=True),
         complete_while_typing=False,
         key_bindings=_keys(),
         prompt_continuation="  ",
         multiline=True,
     )
+
+
+def _history(is_recorded: bool) -> History:
+    """What was typed before; in memory alone where it is not recorded or cannot be."""
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
+
+    if not is_recorded:
+        return InMemoryHistory()
+    file = config.state_dir() / "chat-history"
+    try:
+        make_private(file)
+    except OSError:  # a home that cannot be written to is no reason not to talk
+        return InMemoryHistory()
+    return FileHistory(str(file))
 
 
 def _keys() -> KeyBindings:

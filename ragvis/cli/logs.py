@@ -14,6 +14,7 @@ from ragvis.cli.output import (
     print_json,
     shown,
     snippet,
+    tell,
     write_page,
 )
 from ragvis.types import SCHEMA_VERSION
@@ -118,7 +119,7 @@ def replay(number: int | None, as_json: bool) -> int:
 
     log = Log()
     entry = log.get(number)
-    found = ask_again(entry, log.before(entry), lambda line: notice(shown(line)))
+    found = ask_again(entry, log.before(entry), tell)
     if as_json:
         print_json(found.to_dict())
     else:
@@ -145,6 +146,7 @@ def _lines(entry: Entry) -> list[str]:
         f"model {model['name']} ({model['revision']}), {model['quantization']}, {model['device']}",
         where,
         "sampling " + ", ".join(f"{k} {v}" for k, v in asked["sampling"].items()),
+        *([f"filter {asked['filter']}"] if asked.get("filter") else []),
         f"\nQuestion: {asked['question']}",
         f"\n{answer['answer']}\n",
         *map(_source, answer["sources"]),

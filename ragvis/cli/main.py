@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -13,18 +14,25 @@ import click
 
 from ragvis import __version__, config
 from ragvis.cli import ask, chat, doctor, evaluate, index, logs, models, search, status
-from ragvis.cli.output import notice, shown
-from ragvis.errors import RagvisError
+from ragvis.cli.output import defaults_for, notice, shown
+from ragvis.cli.remembered import where_indexes_are
+from ragvis.errors import IndexMissing, RagvisError
 
-_EPILOG = """\b
+_SETTINGS = textwrap.fill(", ".join(config.SETTINGS) + ".", 98, break_on_hyphens=False)
+_EPILOG = f"""\b
 Start here:
   ragvis index ~/Documents ~/Pictures     embed everything once; run it again after changes
   ragvis ask "when does the warranty of the pump end?"
   ragvis search "a red car in the snow" --modality image
 \b
-Exit codes: 0 done, 1 the disk refuses or a replay differs, 2 usage, 3 nothing in the index
-answers it, 4 no index or another encoder's, 5 model or download, 6 index damaged, 7 index locked,
-130 interrupted.
+Settings: a flag beats a RAGVIS_* variable, which beats ragvis.toml beside the index or in the
+current folder, which beats config.toml in the user's config folder. A file holds lines such as
+model = "pocket"; its keys are
+{_SETTINGS}
+\b
+Exit codes: 0 done, 1 the disk refuses, a replay differs or a question of a batch failed, 2 usage,
+3 nothing in the index answers it, 4 no index or another encoder's, 5 model or download, 6 index
+damaged, 7 index locked, 130 interrupted.
 """
 
 
@@ -49,6 +57,7 @@ def cli(context: click.Context, offline: bool, debug: bool) -> None:
     if offline:
         config.go_offline()
     context.default_map = _settings()
+    _check_variables()
 
 
 for command in (
@@ -74,7 +83,14 @@ def _settings() -> dict[str, dict[str, Any]]:
     values = config.read_settings()
     if values.get("offline") is True:
         config.go_offline()
-    return dict.fromkeys(cli.commands, values)
+    return {name: defaults_for(name, values) for name in cli.commands}
+
+
+def _check_variables() -> None:
+    """A mistyped variable would be left out in silence."""
+    for name, like in config.unknown_variables():
+        meant = f"; did you mean {like}?" if like else ""
+        notice(f"the variable {shown(name)} is none that ragvis reads{meant}")
 
 
 def run(arguments: Sequence[str] | None) -> int:
@@ -88,7 +104,7 @@ def run(arguments: Sequence[str] | None) -> int:
         return code if isinstance(code, int) else 0
     except RagvisError as error:
         _debug()
-        _say(" ".join(filter(None, (shown(str(error)).rstrip(".") + ".", shown(error.hint)))))
+        _say(_told(error))
         return error.exit_code
     except click.ClickException as error:
         if isinstance(error, _NO_ARGUMENTS):
@@ -122,6 +138,14 @@ def _share_cores() -> None:
     (scripts/bench_shared.py). Torch reads this when it is loaded."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+
+def _told(error: RagvisError) -> str:
+    """An error and what to do next, in one line."""
+    more = where_indexes_are() if isinstance(error, IndexMissing) else ""
+    hint = f"{error.hint.rstrip('.')}." if more else error.hint
+    said = [str(error).rstrip(".") + ".", hint, more]
+    return shown(" ".join(filter(None, said)))
 
 
 def _misused(error: click.ClickException) -> str:

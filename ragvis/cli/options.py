@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ragvis.cli.output import from_stdin
+from ragvis.errors import UsageError
+from ragvis.types import modality_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
 
 def model_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
@@ -70,11 +75,52 @@ def _with_model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def words_argument(what: str) -> Callable[..., Any]:
+    """A question or query, given to the command as ``words``: quoted, or as several words."""
+    return click.argument("words", nargs=-1, metavar=f"[{what}]")
+
+
+def joined(words: tuple[str, ...]) -> str | None:
+    """The words as one text; None where there is none. ``-`` alone reads stdin.
+
+    Raises:
+        UsageError: one of several words is a picture's file, as a shell makes them of ``*.jpg``.
+    """
+    if not words:
+        return None
+    if len(words) > 1:
+        from ragvis.documents import kind_of
+
+        for word in words:
+            if kind_of(Path(word)) == "picture" and os.path.isfile(word):
+                hint = "Give each picture an -a of its own, or quote the question."
+                raise UsageError(f"{word} stands in the question, and is a picture's file", hint)
+    return from_stdin(" ".join(words))
+
+
+modality_option = click.option(
+    "--modality",
+    metavar="[any|text|image]",
+    default="any",
+    show_default=True,
+    callback=lambda _context, _option, word: modality_of(word),
+    help="Passages, pictures, or both; passage and document, picture and photo are understood.",
+)
+filter_option = click.option(
+    "--filter",
+    metavar="CONDITIONS",
+    help="Search these files alone: 'path:invoices/* type:pdf after:2024-01 -name:draft'; "
+    "`ragvis search --help` tells the conditions.",
+)
 most_option = click.option(
     "-k", type=click.IntRange(1, 100), help="Most sources.  [default: 4 passages, 2 pictures]"
 )
 log_option = click.option(
-    "-n", "--no-log", is_flag=True, envvar="RAGVIS_NO_LOG", help="Do not log the answers."
+    "-n",
+    "--no-log",
+    is_flag=True,
+    envvar="RAGVIS_NO_LOG",
+    help="Keep nothing of it: no answer, nothing typed, not the index's folder.",
 )
 verify_option = click.option(
     "--verify",
@@ -85,7 +131,6 @@ verify_option = click.option(
 
 images_option = click.option(
     "--images",
-    "shown_as",
     type=click.Choice(["pixels", "each"]),
     default="pixels",
     show_default=True,

@@ -12,13 +12,16 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ragvis import config
 from ragvis._arguments import checked_paths
+from ragvis._text import beginning, word_end
+from ragvis.cli.remembered import is_due, remember_index
 from ragvis.errors import UsageError
+from ragvis.types import Advice
 
 if TYPE_CHECKING:
     from ragvis.media.images import Picture
@@ -43,16 +46,13 @@ def shown(text: str, keep_lines: bool = False) -> str:
 
 
 def snippet(text: str, width: int = 160) -> str:
-    """The beginning of a text, on one line."""
-    line = " ".join(shown(text[: 8 * width]).split())
-    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
+    """The beginning of a text in whole words, on one line."""
+    read = word_end(text, 8 * width)  # most of it may be blanks
+    line = " ".join(shown(text[:read]).split())
+    return beginning(line, width) if read == len(text) else beginning(f"{line} …", width)
 
 
-@overload
-def from_stdin(argument: str) -> str: ...
-@overload
-def from_stdin(argument: None) -> None: ...
-def from_stdin(argument: str | None) -> str | None:
+def from_stdin(argument: str) -> str:
     """An argument, or what stdin says where it is ``-``."""
     if argument != "-":
         return argument
@@ -64,14 +64,20 @@ def preview(picture: Picture) -> None:
     from ragvis.media.images import half_blocks
 
     colours = os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
-    if sys.stdout.isatty() and colours and "NO_COLOR" not in os.environ:
+    if sys.stdout.isatty() and colours and not os.environ.get("NO_COLOR"):
         size = shutil.get_terminal_size()
         click.echo(half_blocks(picture, min(60, size.columns), min(24, size.lines - 4)))
 
 
 def notice(text: str) -> None:
-    """A line for the person, on stderr."""
-    click.echo(f"ragvis: {text}", err=True)
+    """A line for the person, on stderr; advice once a day."""
+    if not isinstance(text, Advice) or is_due(text):
+        click.echo(f"ragvis: {text}", err=True)
+
+
+def tell(text: str) -> None:
+    """A notice that may hold what files say."""
+    notice(type(text)(shown(text)))
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -105,6 +111,40 @@ def write_page(file: Path, html: str) -> None:
         raise UsageError(f"{file}: {error.strerror}", "Choose another file for --html.") from error
 
 
+def check_writable(file: Path, option: str) -> None:
+    """See that a file can be written before long work is done for it; it is left as it is.
+
+    Raises:
+        UsageError: its folder is not there, or the disk refuses.
+    """
+    hint = f"Choose another file for {option}."
+    if not file.parent.is_dir():
+        raise UsageError(f"{file}: no such folder: {file.parent}", hint)
+    try:
+        if file.exists() and not file.is_file():  # a pipe or a device would wait for its reader
+            if not os.access(file, os.W_OK):
+                raise UsageError(f"{file} cannot be written to", hint)
+            return
+        was_there = file.exists()
+        file.open("ab").close()
+        if not was_there:
+            file.unlink()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: {getattr(error, 'strerror', None) or error}", hint) from error
+
+
+def file_option(*names: str, help: str, metavar: str | None = None) -> Callable[..., Any]:
+    """An option that names a file to write, which is checked before the command begins."""
+
+    def checked(_: click.Context, option: click.Parameter, file: Path | None) -> Path | None:
+        if file is not None:
+            check_writable(file, option.opts[-1])
+        return file
+
+    file = click.Path(path_type=Path, dir_okay=False)
+    return click.option(*names, type=file, callback=checked, metavar=metavar, help=help)
+
+
 def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """``-i DIR``, the same for every command."""
     return click.option(
@@ -117,7 +157,7 @@ def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="DIR",
         is_eager=True,
         callback=_settings_beside,
-        help="The index's folder.",
+        help="The index's folder; RAGVIS_INDEX names it too.",
     )(function)
 
 
@@ -125,14 +165,21 @@ def _settings_beside(context: click.Context, _: click.Parameter, given: str) -> 
     """The index is known first: ``ragvis.toml`` beside it has a say in the other options."""
     (path,) = checked_paths(given)
     index = Path(os.path.expanduser(path))  # an unknown ~user stays as it is
-    context.default_map = {**(context.default_map or {}), **config.settings_beside(index)}
+    beside = defaults_for(context.command.name, config.settings_beside(index))
+    context.default_map = {**(context.default_map or {}), **beside}
+    context.call_on_close(lambda: remember_index(context, index))
     return index
+
+
+def defaults_for(command: str | None, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings as a command's defaults. ``status --verify`` is about the index's checksums,
+    the setting about answers."""
+    return {k: v for k, v in settings.items() if (command, k) != ("status", "verify")}
 
 
 def html_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``--html FILE``, the same for every command."""
-    file = click.Path(path_type=Path, dir_okay=False)
-    return click.option("--html", "page", type=file, metavar="FILE", help=what)
+    return file_option("--html", "page", metavar="FILE", help=what)
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ragvis.cli.options import filter_option, joined, modality_option, words_argument
 from ragvis.cli.output import (
-    from_stdin,
     index_option,
     json_option,
     notice,
@@ -16,34 +16,24 @@ from ragvis.cli.output import (
     shown,
     snippet,
 )
-from ragvis.types import LEAST_EVIDENCE, MODALITIES, SCHEMA_VERSION
+from ragvis.cli.scope import nothing_to_search
+from ragvis.types import LEAST_EVIDENCE, MODALITIES, SCHEMA_VERSION, silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragvis.retriever.rerank import Reranker
-    from ragvis.types import Hit
+    from ragvis.types import Hit, ModalityChoice
 
 
 @click.command("search")
-@click.argument("query", required=False)
+@words_argument("QUERY")
 @click.option(
     "-a", "--attach", "image", metavar="IMAGE", help="A picture to search by (file or URL)."
 )
 @click.option("-k", default=8, show_default=True, type=click.IntRange(1, 1000), help="Most hits.")
-@click.option(
-    "--modality",
-    type=click.Choice(["any", "text", "image"]),
-    default="any",
-    show_default=True,
-    help="Passages, pictures, or both.",
-)
-@click.option(
-    "--filter",
-    "only",
-    metavar="CONDITIONS",
-    help="Search these files alone: 'path:invoices/* type:pdf after:2024-01 -name:draft'.",
-)
+@modality_option
+@filter_option
 @click.option("--like", metavar="ID", help="More like this item (an id from --json or --explain).")
 @click.option(
     "--diversity",
@@ -65,11 +55,11 @@ if TYPE_CHECKING:
 @index_option
 @json_option
 def command(
-    query: str | None,
+    words: tuple[str, ...],
     image: str | None,
     k: int,
-    modality: Literal["any", "text", "image"],
-    only: str | None,
+    modality: ModalityChoice,
+    filter: str | None,
     like: str | None,
     diversity: float,
     rerank: int | None,
@@ -80,34 +70,42 @@ def command(
 ) -> None:
     """Find passages and pictures for QUERY, for a picture (-a), for both, or for an item (--like).
 
-    Needs no LLaVA model, but for --rerank. `-` reads the query from stdin. A score is the
-    probability that a hit is relevant, judged by what unrelated queries reach on this very index
-    and by shared words.
+    Needs no LLaVA model, but for --rerank. Several words are one query, quoted or not; `-` reads
+    it from stdin. A score is the probability that a hit is relevant, judged by what unrelated
+    queries reach on this very index and by shared words.
 
     Conditions of --filter are path:GLOB, name:GLOB, type:pdf (or picture, text, ...), after:DATE
     and before:DATE (of the last change). All must hold; the same one twice means either; a minus
     before one means not.
 
     \b
-      ragvis search "red car" --modality image -k 20
+      ragvis search red car --modality image -k 20
       ragvis search "warranty" --filter 'path:manuals type:pdf'
     """
     from ragvis.index import Index
     from ragvis.retriever import Retriever
 
-    query = from_stdin(query)
+    query = joined(words)
     with Index.open(index, notice) as opened:
         hits = Retriever(opened, _reranker(rerank, model)).search(
-            query, image=image, like=like, k=k, modality=modality, filter=only, diversity=diversity
+            query,
+            image=image,
+            like=like,
+            k=k,
+            modality=modality,
+            filter=filter,
+            diversity=diversity,
         )
+        kinds = MODALITIES if modality == "any" else (modality,)
+        why = None if hits else nothing_to_search(opened, filter, kinds)
+    if why is not None:
+        notice(shown(why))
     if as_json:
         print_json(_json(query, modality, hits))
         return
     for hit in hits:
         click.echo(_line(hit) + (_explained(hit) if explain else ""))
-    if not hits:
-        notice("the index holds nothing of that kind")
-    elif max(hit.score for hit in hits) < LEAST_EVIDENCE:
+    if hits and max(hit.score for hit in hits) < LEAST_EVIDENCE:
         notice("nothing in the index seems to fit; these come nearest")
 
 
@@ -118,7 +116,8 @@ def _reranker(depth: int | None, model: str | None) -> Reranker | None:
     from ragvis.models import registry
     from ragvis.retriever.rerank import Reranker
 
-    return Reranker(generator.load(model or registry.default_names(notice)[1], notice), depth)
+    # Whoever searches is not told of better answers
+    return Reranker(generator.load(model or registry.default_names(silent)[1], notice), depth)
 
 
 def _json(query: str | None, modality: str, hits: Sequence[Hit]) -> dict[str, Any]:

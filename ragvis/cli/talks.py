@@ -11,6 +11,7 @@ import click
 from ragvis.cli.ask import print_below, print_cut, source_lines
 from ragvis.cli.conversation import Conversation, Journal
 from ragvis.cli.output import notice, preview, shown
+from ragvis.cli.scope import nothing_to_search, tell_scope
 from ragvis.errors import BadFile, UsageError
 from ragvis.index import picture_of
 from ragvis.logs import record_of, record_of_picture_chat
@@ -40,8 +41,17 @@ class Talk(ABC):
         """``/image``: bring a picture in."""
 
     @abstractmethod
+    def filter(self, conditions: str) -> None:
+        """``/filter``: search some files alone, or with no conditions all of them."""
+
+    @abstractmethod
     def new(self) -> None:
         """``/new``: forget what was said."""
+
+    @property
+    @abstractmethod
+    def is_logged(self) -> bool:
+        """Whether it is kept, what is typed included."""
 
     @abstractmethod
     def turns(self) -> list[tuple[str, str]]:
@@ -63,10 +73,28 @@ class IndexTalk(Talk):
     def __init__(
         self, index: Index, chosen: ModelChoice, options: AskOptions, goes_on: bool, logged: bool
     ) -> None:
+        self._index = index
         self._talk = Conversation(index, chosen, options, goes_on, logged)
         self._pictures: list[str] = []  # for the next question
         self._stream: AnswerStream | None = None
         self.about = f"about {shown(str(index.path))}"
+        self._tell_nothing()
+
+    def _tell_nothing(self) -> bool:
+        why = nothing_to_search(self._index, self._talk.filter)
+        if why is not None:
+            notice(shown(why))
+        return why is not None
+
+    def filter(self, conditions: str) -> None:
+        self._talk.filter = conditions or None
+        if not self._tell_nothing():
+            which = f"files that match {shown(conditions)!r}" if conditions else "all files"
+            notice(f"from now on {which} are searched; what was said stays")
+
+    @property
+    def is_logged(self) -> bool:
+        return self._talk.is_logged
 
     def new(self) -> None:
         self._talk.begin_anew()
@@ -92,6 +120,8 @@ class IndexTalk(Talk):
         if self._stream is not None:
             self._talk.log(record_of(self._stream))
             print_below(self._stream.answer)
+            if self._stream.answer.abstained:
+                tell_scope(self._index, self._stream.options.filter)
 
 
 class PictureTalk(Talk):
@@ -104,6 +134,14 @@ class PictureTalk(Talk):
         self._logged = logged
         self.about = f"about {shown(name)}"
         self.new()
+
+    @property
+    def is_logged(self) -> bool:
+        return self._journal.is_on
+
+    def filter(self, conditions: str) -> None:
+        del conditions
+        raise UsageError("a conversation about one picture searches no files", "Leave out --image.")
 
     def new(self) -> None:
         self._journal = Journal(self._logged)

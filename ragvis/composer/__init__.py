@@ -7,18 +7,8 @@ from ragvis.composer.citations import (
     keep_valid,
     without_citations,
 )
-from ragvis.composer.compose import (
-    Attachment,
-    Composed,
-    Past,
-    PromptSpec,
-    Room,
-    Turn,
-    beside,
-    compose,
-    from_outside,
-    mark_cited,
-)
+from ragvis.composer.compose import Composed, beside, compose, from_outside, mark_cited
+from ragvis.composer.inputs import Attachment, Past, PromptSpec, Room, Turn
 from ragvis.composer.naming import named
 from ragvis.composer.neutral import neutral
 from ragvis.composer.opening import joined, opened, settled, unasked

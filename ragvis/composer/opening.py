@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ragvis.composer.compose import Composed, PromptSpec
+from ragvis.composer.compose import Composed
+from ragvis.composer.inputs import PromptSpec
 from ragvis.prompts import may_refuse
 
 _TIGHT = ".,;:!?')]"  # stand at the word before them

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from ragvis.evaluation.questions import Target
 from ragvis.evaluation.report import Measure, Report
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
     "color:#1b1b1b;background:#fff}table{border-collapse:collapse}td,th{padding:.15rem .8rem;"
     "text-align:right;border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}"
-    "svg{background:#fafafa;border:1px solid #ddd}.wrong{color:#a00}"
+    "svg{background:#fafafa;border:1px solid #ddd}.right{color:#060}.wrong{color:#a00}"
 )
 _WIDTH, _HEIGHT, _EDGE = 420, 260, 40
 _COLOURS = ("#1f6f8b", "#c8553d")
@@ -31,6 +32,7 @@ def page(report: Report, title: str) -> str:
         "Coverage: share of them that is answered. Risk: share of the answered ones for which "
         "nothing relevant is among the first five hits (an unanswerable one always counts).</p>",
         _curve(risk_coverage(report.rows)),
+        _missing(report.about.get("missing", ())),
         "<h2>Failures</h2>",
         _failures(report.rows),
     ]
@@ -115,6 +117,23 @@ def _svg(parts: Sequence[str]) -> str:
     return f"<svg {size} role=img>{''.join(parts)}</svg>"
 
 
+def _missing(files: Sequence[dict[str, Any]]) -> str:
+    if not files:
+        return ""
+    lines = "\n".join(
+        f"<li>{escape(one['path'])}{escape(_why(one))}: {escape(', '.join(one['questions']))}"
+        for one in files
+    )
+    return (
+        "<h2>Not in the index</h2><p>Files that questions want and that the index does not hold, "
+        f"with the ids of the questions: they can only be missed.</p><ul>{lines}</ul>"
+    )
+
+
+def _why(missing: dict[str, Any]) -> str:
+    return f" (could not be read: {missing['reason']})" if missing["reason"] else ""
+
+
 def _failures(rows: Sequence[dict[str, Any]]) -> str:
     lines = [line for row in rows for line in _failure(row)]
     return "<ul>" + "\n".join(lines) + "</ul>" if lines else "<p>None.</p>"
@@ -126,10 +145,18 @@ def _failure(row: dict[str, Any]) -> list[str]:
     wrong = wrong or values.get("answers.match") == 0 or values.get("answers.false_refusal") == 1
     if not wrong and not values.get("answers.false_answer"):
         return []
-    wanted = ", ".join(t["path"] for t in row["relevant"]) or "nothing"
-    first = ", ".join(h["path"] for h in row["hits"][:3])
+    targets = [Target(**t) for t in row["relevant"]]
+    wanted = ", ".join(t.path for t in targets) or "nothing"
+    first = ", ".join(_found(h, targets) for h in row["hits"][:3]) or "nothing"
     told = f" Answer: {escape(said)}" if said is not None else ""
     return [
         f"<li><b>{escape(str(row['id']))}</b> {escape(row['question'])}<br>wanted"
-        f" {escape(wanted)}; found <span class=wrong>{escape(first)}</span>.{told}"
+        f" {escape(wanted)}; found {first}.{told}"
     ]
+
+
+def _found(hit: dict[str, Any], targets: Sequence[Target]) -> str:
+    """A hit's path, marked as what it is by a sign and not by its colour alone."""
+    is_right = any(t.names(hit["path"]) and t.is_at(hit["page"], hit["modality"]) for t in targets)
+    kind, sign = ("right", "✓") if is_right else ("wrong", "✗")
+    return f"<span class={kind}>{escape(hit['path'])} {sign}</span>"

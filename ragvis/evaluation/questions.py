@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragvis._files import read_json_lines, strings
+from ragvis._files import check_keys, read_json_lines, strings
 from ragvis.documents import kind_of
 from ragvis.errors import UsageError
 from ragvis.types import Hit, Modality
 
+_KEYS = ("id", "question", "images", "relevant", "answer", "answerable")
 _SHAPE = 'One object a line: {"id", "question", "images"?, "relevant", "answer"?, "answerable"}.'
 
 
@@ -46,10 +47,16 @@ class Target:
 
     def matches(self, hit: Hit) -> bool:
         """Whether a hit is it: by the end of one of its file's paths, in whole parts."""
-        if self.page not in (None, hit.page) or (self.picture and hit.modality != "image"):
-            return False
-        paths = (p.replace("\\", "/") for p in (hit.file, *hit.paths, hit.path))
-        return any(f"/{p}".endswith(f"/{self.path}") for p in paths)
+        place = self.is_at(hit.page, hit.modality)
+        return place and any(map(self.names, (hit.file, *hit.paths, hit.path)))
+
+    def is_at(self, page: int | None, modality: Modality) -> bool:
+        """Whether it may be on a page of its file, or be a picture there."""
+        return self.page in (None, page) and (not self.picture or modality == "image")
+
+    def names(self, path: str) -> bool:
+        """Whether a file's path ends in this one, in whole parts."""
+        return f"/{path}".replace("\\", "/").endswith(f"/{self.path}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ def read_questions(file: str | Path) -> list[Question]:
 
 
 def _parsed(folder: Path, row: dict[str, Any]) -> Question:
+    check_keys(row, _KEYS)
     lists = {name: strings(row, name) for name in ("images", "relevant", "answer")}
     if not isinstance(row["question"], str) or not isinstance(row["answerable"], bool):
         raise ValueError("question is a string, answerable is true or false")

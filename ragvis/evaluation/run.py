@@ -16,6 +16,7 @@ from ragvis.evaluation.measures import (
     recall,
     reciprocal_rank,
 )
+from ragvis.evaluation.missing import missing_files
 from ragvis.evaluation.questions import Question
 from ragvis.evaluation.report import Report
 from ragvis.types import MODALITIES, Hit
@@ -38,6 +39,7 @@ def evaluate(
     options: AskOptions = _AS_ASKED,
 ) -> Report:
     """Search, and with an assistant answer, every question; ``options.k`` has no part in it.
+    Relevant files that the index lacks are listed in the report (``missing``).
 
     Raises:
         UsageError: a question's picture cannot be opened.
@@ -55,6 +57,7 @@ def evaluate(
     if assistant is not None:
         about["model"] = asdict(assistant.generator.info)
     about["questions"] = len(rows)
+    about["missing"] = [asdict(m) for m in missing_files(retriever.index.files(), questions)]
     return Report(about, rows)
 
 

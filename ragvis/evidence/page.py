@@ -29,6 +29,15 @@ class Piece:
     doubted: bool  # its sentence may not be what its sources say
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the check of a sentence came to."""
+
+    sentence: str
+    supported: bool
+    score: float  # 0..1
+
+
 def page(record: dict[str, Any], number: int | None) -> str:
     """The page of an answer, as HTML.
 
@@ -44,6 +53,7 @@ def page(record: dict[str, Any], number: int | None) -> str:
         answer=answer,
         number=number,
         pieces=list(pieces(answer)),
+        verdicts=verdicts(answer),
         views=sorted(views, key=lambda view: view.source.n),
         parts=_parts(answer.get("ledger")),
     )
@@ -59,6 +69,17 @@ def pieces(answer: dict[str, Any]) -> Iterator[Piece]:
     for start, end in pairwise(edges):
         in_doubt = any(first <= start and end <= last for first, last in doubted)
         yield Piece(text[start:end], cited.get((start, end)), in_doubt)
+
+
+def verdicts(answer: dict[str, Any]) -> list[Verdict] | None:
+    """Of each sentence whether its sources bear it out; None where that was not asked for."""
+    support = answer.get("support")  # a chat about one picture has none
+    if support is None:
+        return None
+    text: str = answer["answer"]
+    return [
+        Verdict(text[s["start"] : s["end"]].strip(), s["supported"], s["score"]) for s in support
+    ]
 
 
 def _parts(ledger: dict[str, Any] | None) -> Sequence[tuple[str, int, float]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragvis import documents
+from ragvis._text import word_end, word_start
 from ragvis.documents.pdf_page import view as page_view
 from ragvis.errors import BadFile
 from ragvis.index import check_unchanged, picture_of
@@ -30,7 +31,7 @@ class View:
         source: itself.
         picture: a ``data:`` URL of it, or of its page; None where there is none.
         boxes: left, top, width, height of its places on the picture, in percent.
-        before, passage, after: its text, with that around it in its document.
+        before, passage, after: its text, with that around it in its document, in whole words.
         trouble: why its file is not shown, or "".
     """
 
@@ -80,7 +81,9 @@ def _in_its_text(hit: Hit) -> tuple[str, str, str]:
     pages = _pages(hit.file, hit.sha256)
     text = next((page.text for page in pages if page.number == hit.page), "")
     start, end = hit.span
-    return text[max(0, start - _AROUND) : start], text[start:end], text[end : end + _AROUND]
+    first, last = word_start(text, start - _AROUND), word_end(text, end + _AROUND)
+    before = ("…" if first else "") + text[first:start]
+    return before, text[start:end], text[end:last] + ("…" if last < len(text) else "")
 
 
 @functools.lru_cache(maxsize=4)

@@ -14,17 +14,16 @@ import numpy as np
 
 from ragvis import encoder as encoders
 from ragvis._arguments import checked_paths
-from ragvis.errors import IndexDamaged, IndexMismatch, UsageError
+from ragvis.errors import IndexDamaged, UsageError
 from ragvis.index.calibration import Calibration
 from ragvis.index.derive import Derivation, Segments, is_in_place
 from ragvis.index.ingest import Ingest, OnFile
-from ragvis.index.make import absolute_name, is_there, make
+from ragvis.index.make import is_there, make, mismatch, new_name, to_compare
 from ragvis.index.plan import IndexReport, Plan, plan
 from ragvis.index.status import IndexStatus, size_of
 from ragvis.index.upgrade import upgrade
 from ragvis.index.walk import Paths, Walk, absolute, index_folder, is_under
 from ragvis.media.fit import Fit
-from ragvis.models import registry
 from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.features import FeatureFile
 from ragvis.store.lock import writer_lock
@@ -127,16 +126,14 @@ class Index:
             ModelUnavailable: the encoder's weights cannot be had.
         """
         folder, encoder = index_folder(path), None if encoder is None else str(encoder)
-        if text_encoder is not None:
-            clip = encoder or registry.default_names(tell)[0]
-            encoder = f"{clip}{encoders.SEPARATOR}{text_encoder}"
-        made_by = None if is_there(folder) else make(folder, encoder, tell)
+        new = not is_there(folder)
+        made_by = make(folder, new_name(encoder, text_encoder, tell), tell) if new else None
         index = cls.open(path, tell)
         try:
-            # The name alone is taken at its word: the weights are compared when they are used.
-            named = index._catalog.meta()["encoder"]
-            if made_by is None and encoder is not None and absolute_name(encoder) != named:
-                made_by = encoders.load(encoder, tell)
+            if not new:
+                named = index._catalog.meta()["encoder"]
+                other = to_compare(folder, named, encoder, text_encoder)
+                made_by = encoders.load(other, tell) if other else None
             if made_by is not None:
                 index._check_encoder(made_by)
         except BaseException:
@@ -177,13 +174,9 @@ class Index:
     def _check_encoder(self, loaded: Encoder) -> None:
         made_by = self._catalog.meta()
         if loaded.fingerprint != made_by["fingerprint"]:
-            raise IndexMismatch(
-                f"the index in {self.path} was made by the encoder {made_by['encoder']}"
-                f" ({made_by['fingerprint'][:12]}), not by this {loaded.name}"
-                f" ({loaded.fingerprint[:12]})",
-                "Use that encoder, or make a new index: ragvis index PATH -i OTHER_FOLDER"
-                " (a pocket of another version is another encoder)",
-            )
+            other = f"{made_by['encoder']} ({made_by['fingerprint'][:12]})"
+            this = f"this {loaded.name} ({loaded.fingerprint[:12]})"
+            raise mismatch(self.path, other, this)
         self._encoder = loaded
 
     # --- writing --------------------------------------------------------------------------
@@ -338,6 +331,11 @@ class Index:
         """What each item has of a query's wording."""
         with self._guard:
             return self._catalog.word_coverage(query, ids)
+
+    def files(self) -> list[FileRow]:
+        """Every file of the index, those too that could not be read (``error`` says why)."""
+        with self._guard:
+            return list(self._catalog.files().values())
 
     def info(self) -> IndexInfo:
         """The newest generation, and the encoder that made the index."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragvis import encoder as encoders
-from ragvis.errors import StorageError
+from ragvis.errors import IndexMismatch, StorageError
 from ragvis.index.upgrade import FORMAT_1
-from ragvis.models import registry
+from ragvis.models import pocket, registry
 from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.lock import writer_lock
 from ragvis.types import Tell
@@ -38,6 +38,61 @@ def make(folder: Path, name: str | None, tell: Tell) -> Encoder:
         if not (folder / CATALOG).is_file():  # another process may have been first
             Catalog.create(folder, _settings(encoder)).close()
     return encoder
+
+
+def new_name(encoder: str | None, text_encoder: str | None, tell: Tell) -> str | None:
+    """The name of a new index's encoder; None leaves it to the machine."""
+    if text_encoder is None:
+        return encoder
+    return _joined(encoder or registry.default_names(tell)[0], text_encoder)
+
+
+def to_compare(
+    folder: Path, named: str, encoder: str | None, text_encoder: str | None
+) -> str | None:
+    """The encoder that is asked for over an index that has one, where its weights have to be
+    compared. The same name is taken at its word: weights are compared when they are used.
+
+    Args:
+        folder: the index's.
+        named: its encoder's name.
+        encoder, text_encoder: what is asked for; None leaves that part as it is.
+
+    Raises:
+        IndexMismatch: it has another name, and its weights are not certain to be here. Nothing
+            is fetched to compare them.
+    """
+    if encoder is None:
+        if text_encoder is None:
+            return None
+        encoder = named.partition(encoders.SEPARATOR)[0]
+    asked = absolute_name(_joined(encoder, text_encoder))
+    if asked == named:
+        return None
+    if not all(map(_is_here, asked.split(encoders.SEPARATOR))):
+        raise mismatch(folder, named, asked)
+    return asked
+
+
+def mismatch(folder: Path, made_by: str, asked: str) -> IndexMismatch:
+    """The error of another encoder than the one that made an index."""
+    hint = (
+        "Leave out --encoder, --text-encoder and their variables to use that one, or make a new"
+        " index: ragvis index PATH -i OTHER_FOLDER (a pocket of another version is another encoder)"
+    )
+    said = f"the index in {folder} was made by the encoder {made_by}, not by {asked}"
+    return IndexMismatch(said, hint)
+
+
+def _joined(encoder: str, text_encoder: str | None) -> str:
+    return encoder if text_encoder is None else f"{encoder}{encoders.SEPARATOR}{text_encoder}"
+
+
+def _is_here(encoder: str) -> bool:
+    """Whether loading it fetches nothing."""
+    if encoder == registry.POCKET:
+        return pocket.installed() is not None
+    return Path(encoder).is_dir()
 
 
 def absolute_name(encoder: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from ragvis.types import Hit
 
-ModalityChoice = Literal["any", "text", "image"]
 _KEYS = (
     *("id", "modality", "path", "file", "title", "section", "page", "span", "bbox", "ordinal"),
     *("sha256", "score", "paths", "duplicates", "looks_like"),

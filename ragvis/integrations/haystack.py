@@ -7,8 +7,9 @@ from typing import Any
 
 from ragvis._lazy import require
 from ragvis.index import Index
-from ragvis.integrations._hits import ModalityChoice, content, metadata, unique_id
+from ragvis.integrations._hits import content, metadata, unique_id
 from ragvis.retriever import Retriever
+from ragvis.types import ModalityWord
 
 _haystack = require("haystack")
 _Document: Any = _haystack.Document
@@ -24,7 +25,7 @@ class RagvisRetriever:
     Args:
         index: the index's folder; it is opened on first use.
         top_k: most documents.
-        modality: "any", "text" or "image".
+        modality: "any", "text" or "image"; or another word for it, as ``Retriever.search``.
         filter: conditions on files, as in ``Retriever.search``.
         diversity: 0..1, as there.
     """
@@ -33,13 +34,13 @@ class RagvisRetriever:
         self,
         index: str,
         top_k: int = 8,
-        modality: ModalityChoice = "any",
+        modality: ModalityWord = "any",
         filter: str | None = None,
         diversity: float = 0.0,
     ) -> None:
         self.index = str(index)
         self.top_k = top_k
-        self.modality: ModalityChoice = modality
+        self.modality: ModalityWord = modality
         self.filter = filter
         self.diversity = diversity
         self._retriever: Retriever | None = None

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from ragvis._lazy import require
 from ragvis.index import Index
-from ragvis.integrations._hits import ModalityChoice, content, metadata, unique_id
+from ragvis.integrations._hits import content, metadata, unique_id
 from ragvis.retriever import Retriever
+from ragvis.types import ModalityWord
 
 _documents = require("langchain_core.documents")
 _Base: Any = require("langchain_core.retrievers").BaseRetriever
@@ -23,7 +24,7 @@ class RagvisRetriever(_Base):  # type: ignore[misc]
     Args:
         retriever: a ``ragvis.Retriever``.
         k: most documents.
-        modality: "any", "text" or "image".
+        modality: "any", "text" or "image"; or another word for it, as ``Retriever.search``.
         filter: conditions on files, as in ``Retriever.search``.
         diversity: 0..1, as there.
     """
@@ -31,7 +32,7 @@ class RagvisRetriever(_Base):  # type: ignore[misc]
     model_config: ClassVar = {"extra": "forbid"}  # a misspelt option would do nothing
     retriever: Retriever
     k: int = 8
-    modality: ModalityChoice = "any"
+    modality: ModalityWord = "any"
     filter: str | None = None
     diversity: float = 0.0
 

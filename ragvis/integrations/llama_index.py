@@ -8,9 +8,9 @@ from typing import Any
 from ragvis._lazy import require
 from ragvis.documents import kind_of
 from ragvis.index import Index
-from ragvis.integrations._hits import ModalityChoice, content, metadata, unique_id
+from ragvis.integrations._hits import content, metadata, unique_id
 from ragvis.retriever import Retriever
-from ragvis.types import Hit
+from ragvis.types import Hit, ModalityWord
 
 _Base: Any = require("llama_index.core.retrievers").BaseRetriever
 _schema = require("llama_index.core.schema")
@@ -23,7 +23,7 @@ class RagvisRetriever(_Base):  # type: ignore[misc]
     Args:
         retriever: a ``ragvis.Retriever``.
         k: most nodes.
-        modality: "any", "text" or "image".
+        modality: "any", "text" or "image"; or another word for it, as ``Retriever.search``.
         filter: conditions on files, as in ``Retriever.search``.
         diversity: 0..1, as there.
         options: for LlamaIndex's own ``BaseRetriever``.
@@ -33,7 +33,7 @@ class RagvisRetriever(_Base):  # type: ignore[misc]
         self,
         retriever: Retriever,
         k: int = 8,
-        modality: ModalityChoice = "any",
+        modality: ModalityWord = "any",
         filter: str | None = None,
         diversity: float = 0.0,
         **options: Any,

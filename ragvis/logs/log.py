@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ragvis import config
+from ragvis._files import make_private
 from ragvis.errors import StorageError, UsageError
 
 _SCHEMA = """CREATE TABLE IF NOT EXISTS answers (
@@ -72,7 +73,7 @@ class Log:
 
     def __init__(self, file: Path | None = None) -> None:
         self.file = file or config.state_dir() / "logs.db"
-        self._off = self.file.with_name("logs-off")
+        self._off = self.file.with_name(config.logs_off_file().name)
         self.unreadable: list[int] = []  # numbers of rows that are not what was written
 
     @property
@@ -92,11 +93,10 @@ class Log:
             StorageError: the disk refuses.
         """
         with self._told():
-            self._make_folder()
             if on:
                 self._off.unlink(missing_ok=True)
             else:
-                self._off.touch()
+                make_private(self._off)
 
     def add(self, talk: str, record: dict[str, Any]) -> int:
         """Log an answer; returns its number.
@@ -164,15 +164,10 @@ class Log:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        self._make_folder()
-        # What is asked of one's own files is no one else's business
-        os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))
+        make_private(self.file)  # SQLite gives the files beside it the same mode
         with closing(sqlite3.connect(self.file, timeout=_WAIT)) as db, db:
             db.execute(_SCHEMA)
             yield db
-
-    def _make_folder(self) -> None:
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

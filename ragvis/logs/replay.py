@@ -103,7 +103,8 @@ def _again(entry: Entry, earlier: Sequence[Entry], tell: Tell) -> dict[str, Any]
     asked = entry.record["asked"]
     with sound(entry):
         shown = asked.get("pictures", "pixels")  # older records have none
-        options = AskOptions(asked["k"], Sampling(**asked["sampling"]), asked["verify"], shown)
+        how = Sampling(**asked["sampling"])
+        options = AskOptions(asked["k"], how, asked["verify"], shown, asked.get("filter"))
     with Index.open(Path(asked["index"]), tell) as index:
         assistant = Assistant(Retriever(index), **asdict(choice_of(entry)), tell=tell)
         stream = Chat(assistant, options, resume(earlier, tell)).stream(

@@ -12,7 +12,7 @@ from ragvis import config
 from ragvis._lazy import require
 from ragvis.errors import ModelUnavailable, UsageError
 from ragvis.models import hub, pocket
-from ragvis.types import Tell
+from ragvis.types import Advice, Tell
 
 POCKET = "pocket"
 DEFAULT_GPU_ENCODER = "ViT-L-14-336/openai"
@@ -129,10 +129,8 @@ def default_names(tell: Tell) -> tuple[str, str]:
     reason = _why_not_gpu()
     if reason is None:
         return DEFAULT_GPU_ENCODER, DEFAULT_GPU_MODEL
-    tell(
-        f"using the small pocket model: {reason}. For better answers use a CUDA GPU and "
-        f"`ragvis models get {DEFAULT_GPU_MODEL}`."
-    )
+    better = f"For better answers use a CUDA GPU and `ragvis models get {DEFAULT_GPU_MODEL}`."
+    tell(Advice(f"using the small pocket model: {reason}. {better}"))
     return POCKET, POCKET
 
 

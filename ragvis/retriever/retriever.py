@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ragvis.retriever.folding import Found, fold, join
 from ragvis.retriever.fusion import merge
 from ragvis.retriever.scoring import Query, Scored, Search, diverse
 from ragvis.store.rows import EVERY, ItemRow, Where
-from ragvis.types import MODALITIES, Hit
+from ragvis.types import MODALITIES, Hit, ModalityChoice, ModalityWord, modality_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +72,7 @@ class Retriever:
         image: PictureSource | Sequence[PictureSource] | None = None,
         like: str | None = None,
         k: int = 8,
-        modality: Literal["any", "text", "image"] = "any",
+        modality: ModalityWord = "any",
         filter: str | None = None,
         diversity: float = 0.0,
     ) -> list[Hit]:
@@ -84,7 +84,8 @@ class Retriever:
                 mean is looked for.
             like: the ``id`` of a hit, to find more like it.
             k: most hits to return.
-            modality: "text" for passages only, "image" for pictures only.
+            modality: "text" for passages only, "image" for pictures only; "passage" and
+                "document", "picture" and "photo" mean the same.
             filter: conditions on files that hold before the search, such as
                 ``path:invoices/* type:pdf after:2024-01``.
             diversity: 0..1; how much unlike one another the hits shall be.
@@ -96,7 +97,7 @@ class Retriever:
             ModelError: the encoder or the reranker's model cannot be loaded, or fails.
             PromptTooLong: the query does not fit the reranker's model.
         """
-        _check(k, modality, diversity)
+        modality = _checked(k, modality, diversity)
         where = parse_filter(filter) if filter else None
         pictures = [] if image is None else as_list(image)
         if like is not None and (query or pictures):
@@ -110,13 +111,13 @@ class Retriever:
         queries: Iterable[str],
         *,
         k: int = 8,
-        modality: Literal["any", "text", "image"] = "any",
+        modality: ModalityWord = "any",
         filter: str | None = None,
     ) -> list[list[Hit]]:
         """``search`` for many texts, which are encoded in batches; hits of each. Raises as it."""
         require_many(queries, "query", "search")
         queries = list(queries)
-        _check(k, modality, 0.0)
+        modality = _checked(k, modality, 0.0)
         where = parse_filter(filter) if filter else None
         asked = self._text_queries(queries)
         found = self.rank_many(asked, _MORE * k, where, judge=modality != "image")
@@ -270,12 +271,12 @@ def check_k(k: int) -> None:
         raise UsageError(f"k must be a whole number from 1, not {k!r}")
 
 
-def _check(k: int, modality: str, diversity: float) -> None:
+def _checked(k: int, modality: str, diversity: float) -> ModalityChoice:
+    """The modality that is meant. Raises UsageError."""
     check_k(k)
-    if modality not in ("any", *MODALITIES):
-        raise UsageError(f"unknown modality {modality!r}", "One of: any, text, image.")
     if not 0 <= diversity <= 1:
-        raise UsageError("diversity must lie between 0 and 1")
+        raise UsageError(f"diversity cannot be {diversity!r}", "It lies between 0 and 1.")
+    return modality_of(modality)
 
 
 def _chosen(ranked: Ranked, k: int, modality: str) -> list[Hit]:

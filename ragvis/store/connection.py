@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from typing import Any
 import apsw
 import apsw.sqlite_extra
 
+from ragvis.config import DEFAULT_INDEX
 from ragvis.errors import IndexDamaged, IndexMissing, MissingExtra
 
 Stamp = tuple[int, int]  # device and inode
@@ -77,7 +79,11 @@ def stamp(file: Path) -> Stamp:
         found = file.stat()
     if found is None or not stat.S_ISREG(found.st_mode):
         folder = file.parent
-        raise IndexMissing(f"no index in {folder}", f"Make one: ragvis index PATH -i {folder}")
+        named = "" if folder == DEFAULT_INDEX else f" -i {shlex.quote(str(folder))}"
+        place = folder
+        with suppress(OSError):  # the current folder may be gone
+            place = folder.absolute()
+        raise IndexMissing(f"no index in {place}", f"Make one: ragvis index PATH{named}")
     return found.st_dev, found.st_ino
 
 
