@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragvis.cli.conversation import Conversation
+from ragvis.cli.left_out import tell_left_out
 from ragvis.cli.options import (
     images_option,
     log_option,
@@ -113,6 +114,7 @@ def command(
         if show_prompt:
             click.echo(shown(stream.prepared.composed.prompt, keep_lines=True), err=True)
         answer = _read(stream, quietly=as_json or no_stream)
+        tell_left_out(opened, answer)
     record = record_of(stream)
     number = conversation.log(record)
     _print(answer, as_json, no_stream)

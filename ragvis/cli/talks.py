@@ -10,6 +10,7 @@ import click
 
 from ragvis.cli.ask import print_below, source_lines
 from ragvis.cli.conversation import Conversation, Journal
+from ragvis.cli.left_out import tell_left_out
 from ragvis.cli.output import notice, preview, shown
 from ragvis.errors import BadFile, UsageError
 from ragvis.index import picture_of
@@ -63,6 +64,7 @@ class IndexTalk(Talk):
     def __init__(
         self, index: Index, chosen: ModelChoice, options: AskOptions, goes_on: bool, logged: bool
     ) -> None:
+        self._index = index
         self._talk = Conversation(index, chosen, options, goes_on, logged)
         self._pictures: list[str] = []  # for the next question
         self._stream: AnswerStream | None = None
@@ -92,6 +94,7 @@ class IndexTalk(Talk):
         if self._stream is not None:
             self._talk.log(record_of(self._stream))
             print_below(self._stream.answer)
+            tell_left_out(self._index, self._stream.answer)
 
 
 class PictureTalk(Talk):

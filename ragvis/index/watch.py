@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import watchfiles
 
 from ragvis._arguments import checked_paths
-from ragvis.errors import IndexLocked, UsageError
+from ragvis.errors import FilesGone, IndexLocked, UsageError
 from ragvis.index.walk import Paths, is_under
 from ragvis.types import Tell
 
@@ -22,9 +22,12 @@ _QUIET = 400  # milliseconds without a change before a batch of changes is taken
 _WAKE = 500  # milliseconds between looks at whether another process still writes
 
 
-def watch(index: Index, paths: Paths, on_file: OnFile | None, tell: Tell) -> Iterator[IndexReport]:
+def watch(
+    index: Index, paths: Paths, on_file: OnFile | None, tell: Tell, prune: bool
+) -> Iterator[IndexReport]:
     """Bring the index up to ``paths`` now and after every change to them, for ever; a report each
-    time. While another process writes, it is waited for.
+    time. While another process writes, it is waited for; files that are gone with their drive are
+    told of and kept, unless they are to be dropped (``prune``).
 
     Raises:
         UsageError, StorageError: as ``Index.add``.
@@ -47,7 +50,10 @@ def watch(index: Index, paths: Paths, on_file: OnFile | None, tell: Tell) -> Ite
         if not pending:
             continue
         try:
-            report = index.add(given, on_file)
+            report = index.add(given, on_file, prune=prune)
+        except FilesGone as gone:
+            tell(f"{gone}. {gone.hint}")
+            report = gone.report
         except IndexLocked as locked:
             if not waiting:
                 tell(f"{locked}; trying again")
