@@ -186,11 +186,15 @@ def _added(opened: Index, paths: tuple[str, ...], how: _How) -> Iterator[IndexRe
 
 
 def _agrees(gone: FilesGone) -> bool:
-    """Ask the person at the terminal, if there is one."""
-    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    """Ask the person, if there is one."""
+    if not _is_at_a_terminal():
         return False
     notice(shown(str(gone)))
     return click.confirm("Is that so, and shall the index forget them?", err=True)
+
+
+def _is_at_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _pruned(folder: Path, dry_run: bool) -> IndexReport:
