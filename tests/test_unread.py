@@ -34,7 +34,9 @@ def test_files_of_unread_kinds_are_counted_in_reports_and_status(
     make_index: Callable[..., Index], tmp_path: Path
 ) -> None:
     shutil.copytree(CASES / "unsupported_silent", tmp_path / "files")
-    touch(tmp_path / "files" / "sub", "b.HEIC", "Makefile", "old.pptx", "backup.2024", ".hidden.csv")
+    touch(
+        tmp_path / "files" / "sub", "b.HEIC", "Makefile", "old.pptx", "backup.2024", ".hidden.csv"
+    )
     wanted = {".heic": 2, "": 2, ".csv": 1, ".jfif": 1, ".pptx": 1}
     index = make_index()
     assert index.preview([tmp_path / "files"]).unread == wanted

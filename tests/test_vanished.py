@@ -120,6 +120,20 @@ def test_one_folder_of_several_that_is_empty_is_asked_about(
     assert index.add([folder]).removed == 10
 
 
+def test_new_files_elsewhere_do_not_make_up_for_a_missing_drive(
+    folder: Path, make_index: Callable[..., Index], tmp_path: Path
+) -> None:
+    index = make_index()
+    index.add([folder])
+    empty(folder)
+    (tmp_path / "other").mkdir()
+    for i in range(5):
+        (tmp_path / "other" / f"{i}.txt").write_text(f"note {i}")
+    with pytest.raises(FilesGone) as e:
+        index.add([folder, tmp_path / "other"])
+    assert (e.value.report.added, index.status().files) == (5, 9)
+
+
 def test_deleting_moving_and_replacing_files_is_not_asked_about(
     folder: Path, make_index: Callable[..., Index]
 ) -> None:

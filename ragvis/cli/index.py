@@ -96,10 +96,12 @@ def command(
     seen_by = _model_that_sees(model) if features else None
     started = time.monotonic()
     how = _How(prune, watch, dry_run, may_ask=not as_json)
+    said: list[str] = []  # on what is not read: once, and again when that has changed
     for report in _reports(paths, index, (encoder, text_encoder), how):
         done = {"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()}
         if not as_json:
             _print(report, index, dry_run, time.monotonic() - started)
+            said = _print_left_out(report, said)
         try:
             if seen_by is not None:
                 stored = _store_features(index, seen_by)
@@ -240,10 +242,13 @@ def _print(report: IndexReport, index: Path, dry_run: bool, seconds: float) -> N
     if report.gone and dry_run:
         click.echo(f"{report.gone} more are gone, and would be kept: only --prune forgets them")
     _print_bad(report.bad)
-    for line in unread_lines(report.unread):
+
+
+def _print_left_out(report: IndexReport, said: list[str]) -> list[str]:
+    lines = [*unread_lines(report.unread), *filter(None, [left_out_line(report.left_out)])]
+    for line in lines if lines != said else ():
         click.echo(line)
-    if line := left_out_line(report.left_out):
-        click.echo(line)
+    return lines
 
 
 def _summary(report: IndexReport) -> str:

@@ -18,7 +18,7 @@ _REMEDIES = {
     "export as JPEG or PNG": "ai ait arw avif cr2 cr3 dng emf eps heic heics heif ico j2k jp2 jxl"
     " nef orf pcx pef psb psd raf rw2 sr2 svg svgz tga wmf xcf",
     "save as .docx or PDF": "abw doc docm dot dotm dotx fodt hwp hwpx odt ott pages rtf sxw wpd",
-    "save as PDF": "djvu fodp gslides key odg odp oxps pot potx pps ppsx ppt pptm pptx ps pub sxi"
+    "save as PDF": "djvu fodp gslides key odg odp oxps pot potx pps ppsx ppt pptm pptx ps sxi"
     " vsd vsdx xps",
     "save as PDF or HTML": "et fods numbers ods ots sxc xls xlsb xlsm xlsx xlt xltx",
     "convert to PDF or HTML": "azw azw3 chm epub fb2 lit mobi prc",

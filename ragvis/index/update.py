@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from ragvis.documents.unread import by_count
 from ragvis.errors import FilesGone, UsageError
 from ragvis.index.plan import Plan, plan
 from ragvis.index.vanished import Vanished
-from ragvis.index.walk import Paths, Walk, is_under, roots_of
+from ragvis.index.walk import Paths, Walk, ancestors, is_under, roots_of
 from ragvis.store.catalog import Catalog
 from ragvis.store.file_table import UnreadRow
 from ragvis.store.places import is_gone
@@ -28,8 +29,10 @@ def plan_for(paths: Paths, index: Path, known: dict[str, FileRow]) -> Plan:
         UsageError: a path that is neither there nor in the index.
     """
     walk = Walk.of(paths, index)
+    folders = {os.path.dirname(path) for path in (known if walk.missing else ())}
+    places = {place for folder in folders for place in ancestors(folder)}
     for root in walk.missing:
-        if not any(is_under(path, root) for path in known):
+        if root not in places and root not in known:
             raise UsageError(f"no such file or folder: {root}", "Check the spelling.")
     return plan(walk, known)
 

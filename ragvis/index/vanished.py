@@ -50,12 +50,9 @@ def vanished(walk: Walk, known: Collection[str], lost: Collection[str]) -> Vanis
         _add(left, folder, kinds.total())
     swept = [path for path in lost if _is_swept(path, walk, had, left)]
     gone = _below(swept)
-    most = 2 * len(swept) > len(known) > 2 * len(walk.found)
-    places = {
-        p
-        for p in _places(walk, known)
-        if gone[p] and (most or (gone[p] >= _LEAST and 2 * gone[p] > had[p] > 2 * left[p]))
-    }
+    most = 2 * len(swept) > len(known)
+    emptied = (p for p in _places(walk, known) if gone[p] and had[p] > 2 * left[p])
+    places = {p for p in emptied if most or (gone[p] >= _LEAST and 2 * gone[p] > had[p])}
     outer = sorted(p for p in places if places.isdisjoint(ancestors(os.path.dirname(p))))
     kept = frozenset(path for path in swept if not places.isdisjoint(ancestors(path)))
     return Vanished(kept, tuple(outer), sum(had[place] for place in outer))
