@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ragvis.errors import (
         BadFile,
         FetchRefused,
+        FilesGone,
         IndexDamaged,
         IndexLocked,
         IndexMismatch,
@@ -44,6 +45,7 @@ _HOME = {
         (
             "BadFile",
             "FetchRefused",
+            "FilesGone",
             "IndexDamaged",
             "IndexLocked",
             "IndexMismatch",
@@ -88,6 +90,7 @@ __all__ = [  # noqa: RUF022 - by part, as in the README
     "UsageError",
     "PromptTooLong",
     "FetchRefused",
+    "FilesGone",
     "IndexMissing",
     "IndexMismatch",
     "IndexDamaged",

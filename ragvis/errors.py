@@ -3,7 +3,8 @@
     RagvisError (1)
     ├── UsageError (2)              a wrong argument, an unreadable query picture, a bad setting
     │   ├── PromptTooLong (2)       the question alone does not fit the model's context
-    │   └── FetchRefused (2)        a URL that may not be opened, or did not bring a picture
+    │   ├── FetchRefused (2)        a URL that may not be opened, or did not bring a picture
+    │   └── FilesGone (2)           most of what the index knows under a path is gone: may it go?
     ├── IndexMissing (4)            no index there
     ├── IndexMismatch (4)           made by another encoder, or by a newer format
     ├── ModelError (5)              model, GPU, download or missing package
@@ -19,7 +20,7 @@ Every message is one line; ``hint`` says what to do next.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class RagvisError(Exception):
@@ -49,6 +50,19 @@ class PromptTooLong(UsageError):
 
 class FetchRefused(UsageError):
     """A URL that may not be opened, or that did not bring a picture."""
+
+
+class FilesGone(UsageError):
+    """Most of the files that the index knows under the given paths are not there any more, as when
+    a drive is not mounted. They were kept; everything else was done.
+
+    Attributes:
+        report: what was done: an ``IndexReport``.
+    """
+
+    def __init__(self, message: str, hint: str = "", report: Any = None) -> None:
+        super().__init__(message, hint)
+        self.report = report
 
 
 class IndexMissing(RagvisError):

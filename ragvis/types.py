@@ -79,8 +79,10 @@ class Hit:
         text: the passage; for a picture its caption or alt text, or None.
         file: absolute path of the file on this machine.
         ordinal: which picture of its document this is, from 0.
-        paths: all files that hold the same bytes, as they were given; ``path`` is the first.
+        paths: all files that hold the same bytes, as they were given; ``path`` is the first, and
+            those that are not there any more are the last.
         duplicates: paths of hits that say the same and were folded into this one.
+        files: the same files by their absolute paths; ``file`` is the first.
         looks_like: what the encoder calls a picture that has no caption; "" where
             it is not sure, or was not loaded, as for ``like`` alone.
     """
@@ -102,6 +104,7 @@ class Hit:
     paths: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
     looks_like: str = ""
+    files: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def name(self) -> str:

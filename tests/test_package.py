@@ -48,7 +48,7 @@ LAYERS = (
 EXPORTS = """
 Index IndexReport IndexStatus Retriever Assistant AnswerStream Chat VisionChat Sampling Hit Source
 Citation Ledger Dropped Answer Support conversation RagvisError UsageError PromptTooLong
-FetchRefused IndexMissing IndexMismatch IndexDamaged IndexLocked StorageError ModelError
+FetchRefused FilesGone IndexMissing IndexMismatch IndexDamaged IndexLocked StorageError ModelError
 ModelUnavailable MissingExtra BadFile
 """.split()
 

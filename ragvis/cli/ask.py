@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragvis.cli.conversation import Conversation
+from ragvis.cli.left_out import tell_left_out
 from ragvis.cli.options import (
     filter_option,
     images_option,
@@ -134,6 +135,7 @@ def command(
         _finish(stream, conversation, page, as_json, no_stream)
         if answer.abstained:
             tell_scope(opened, stream.options.filter)
+        tell_left_out(opened, answer)
     return ABSTAINED if answer.abstained else 0
 
 

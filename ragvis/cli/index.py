@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ragvis.cli.left_out import left_out_line, unread_lines
 from ragvis.cli.output import index_option, json_option, notice, print_json, progress, shown
 from ragvis.types import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from ragvis.errors import FilesGone
     from ragvis.generator.loading import Checkpoint
     from ragvis.index import FeatureReport, Index, IndexReport
 
@@ -23,7 +27,7 @@ Encoders = tuple[str | None, str | None]  # the pictures' and texts', and one be
 
 
 @click.command("index")
-@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.argument("paths", nargs=-1, type=click.Path())
 @index_option
 @click.option(
     "--encoder",
@@ -53,6 +57,12 @@ Encoders = tuple[str | None, str | None]  # the pictures' and texts', and one be
     metavar="MODEL",
     help="With --features: the model, as for `ask`.",
 )
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Also forget files that are gone with the folders around them, which are kept otherwise: "
+    "their drive may not be mounted. Without PATHS: forget all files that are gone.",
+)
 @click.option("--watch", is_flag=True, help="Keep going: follow changes until Ctrl-C.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @json_option
@@ -63,6 +73,7 @@ def command(
     text_encoder: str | None,
     features: bool,
     model: str | None,
+    prune: bool,
     watch: bool,
     dry_run: bool,
     as_json: bool,
@@ -73,18 +84,24 @@ def command(
     look at their size and time, moved ones a look at their content. Stop it whenever you like and
     run it again: it goes on.
 
-    Read: jpeg png webp gif bmp tiff, txt md html pdf docx. Hidden files and symbolic links are
-    left out. A file that cannot be read is reported and skipped.
+    Read: jpeg png webp gif bmp tiff, txt md html pdf docx. Files of other kinds are counted, and so
+    are hidden files and symbolic links, which are left out. A file that cannot be read is reported
+    and skipped.
     """
+    if not paths and (watch or not prune):
+        raise click.UsageError("Missing argument 'PATHS...'.")
     if features and (watch or dry_run):
         raise click.UsageError("--features goes with neither --watch nor --dry-run.")
     # A wrong name is said before the long work begins
     seen_by = _model_that_sees(model) if features else None
     started = time.monotonic()
-    for report in _reports(paths, index, (encoder, text_encoder), watch, dry_run):
+    how = _How(prune, watch, dry_run, may_ask=not as_json)
+    said: list[str] = []  # on what is not read: once, and again when that has changed
+    for report in _reports(paths, index, (encoder, text_encoder), how):
         done = {"schema_version": SCHEMA_VERSION, "dry_run": dry_run, **report.to_dict()}
         if not as_json:
             _print(report, index, dry_run, time.monotonic() - started)
+            said = _print_left_out(report, said)
         try:
             if seen_by is not None:
                 stored = _store_features(index, seen_by)
@@ -95,6 +112,20 @@ def command(
             if as_json:
                 print_json(done)
         started = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How a run goes.
+
+    Attributes:
+        may_ask: whether a person at a terminal may be asked.
+    """
+
+    prune: bool
+    watch: bool
+    dry_run: bool
+    may_ask: bool
 
 
 def _model_that_sees(model: str | None) -> Checkpoint:
@@ -122,22 +153,57 @@ def _print_features(report: FeatureReport) -> None:
 
 
 def _reports(
-    paths: tuple[str, ...], index: Path, encoders: Encoders, watch: bool, dry_run: bool
+    paths: tuple[str, ...], index: Path, encoders: Encoders, how: _How
 ) -> Iterator[IndexReport]:
     """One report, or one after every change."""
-    if dry_run and watch:
+    if how.dry_run and how.watch:
         raise click.UsageError("--dry-run and --watch exclude each other.")
-    if dry_run:
-        yield _preview(index, paths)
+    if not paths:
+        yield _pruned(index, how.dry_run)
+        return
+    if how.dry_run:
+        yield _preview(index, paths, how.prune)
         return
     with _open(index, encoders, paths) as opened:
-        if watch:
+        if how.watch:
             notice("watching; Ctrl-C ends it")
-            yield from opened.watch(paths)
+            yield from opened.watch(paths, prune=how.prune)
             return
+        yield from _added(opened, paths, how)
+
+
+def _added(opened: Index, paths: tuple[str, ...], how: _How) -> Iterator[IndexReport]:
+    from ragvis.errors import FilesGone
+
+    try:
         with progress("indexing") as on_file:
-            report = opened.add(paths, on_file)
-        yield report
+            report = opened.add(paths, on_file, prune=how.prune)
+    except FilesGone as gone:
+        report = gone.report
+        if not (how.may_ask and _agrees(gone)):
+            yield report
+            raise
+        report.removed, report.gone = report.removed + opened.prune(paths), 0
+    yield report
+
+
+def _agrees(gone: FilesGone) -> bool:
+    """Ask the person, if there is one."""
+    if not _is_at_a_terminal():
+        return False
+    notice(shown(str(gone)))
+    return click.confirm("Is that so, and shall the index forget them?", err=True)
+
+
+def _is_at_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _pruned(folder: Path, dry_run: bool) -> IndexReport:
+    from ragvis.index import Index, IndexReport
+
+    with Index.open(folder, notice) as opened:
+        return IndexReport(removed=opened.status().gone if dry_run else opened.prune())
 
 
 def _open(folder: Path, encoders: Encoders, paths: tuple[str, ...]) -> Index:
@@ -155,29 +221,43 @@ def _open(folder: Path, encoders: Encoders, paths: tuple[str, ...]) -> Index:
     return Index.create(folder, encoder, notice, text_encoder=text_encoder)
 
 
-def _preview(folder: Path, paths: tuple[str, ...]) -> IndexReport:
+def _preview(folder: Path, paths: tuple[str, ...], prune: bool) -> IndexReport:
     from ragvis.errors import IndexMissing
     from ragvis.index import Index
 
     try:
         with Index.open(folder) as opened:
-            return opened.preview(paths)
+            return opened.preview(paths, prune=prune)
     except IndexMissing:
         return Index.preview_new(folder, paths)
 
 
 def _print(report: IndexReport, index: Path, dry_run: bool, seconds: float) -> None:
-    moved = f" {report.moved} moved," if report.moved else ""
-    click.echo(
-        f"{report.added} new, {report.changed} changed,{moved} {report.unchanged} unchanged,"
-        f" {report.removed} removed" + (" (nothing was done)" if dry_run else "")
-    )
+    click.echo(_summary(report) + (" (nothing was done)" if dry_run else ""))
     if report.passages or report.images:
         click.echo(
             f"{report.passages} passages and {report.images} pictures went into"
             f" {shown(str(index))} in {seconds:.1f} s"
         )
+    if report.gone and dry_run:
+        click.echo(f"{report.gone} more are gone, and would be kept: only --prune forgets them")
     _print_bad(report.bad)
+
+
+def _print_left_out(report: IndexReport, said: list[str]) -> list[str]:
+    lines = [*unread_lines(report.unread), *filter(None, [left_out_line(report.left_out)])]
+    for line in lines if lines != said else ():
+        click.echo(line)
+    return lines
+
+
+def _summary(report: IndexReport) -> str:
+    copies = f" ({report.copies} with the content of another file)" if report.copies else ""
+    moved = f" {report.moved} moved," if report.moved else ""
+    return (
+        f"{report.added} new, {report.changed} changed{copies},{moved}"
+        f" {report.unchanged} unchanged, {report.removed} removed"
+    )
 
 
 def _print_bad(bad: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ragvis.cli.left_out import unread_lines
 from ragvis.cli.output import index_option, json_option, notice, print_json, shown
 from ragvis.types import SCHEMA_VERSION
 
@@ -30,6 +31,8 @@ def command(verify: bool, index: Path, as_json: bool) -> int:
     click.echo(f"index       {shown(status.path)} (generation {status.generation})")
     click.echo(f"encoder     {shown(status.encoder)} ({status.fingerprint[:12]})")
     click.echo(f"files       {status.files}")
+    if status.gone:
+        click.echo(f"gone        {_gone(status.gone)}")
     click.echo(f"passages    {status.passages}")
     click.echo(f"pictures    {status.images}")
     for model, count in status.features.items():
@@ -40,8 +43,15 @@ def command(verify: bool, index: Path, as_json: bool) -> int:
     for problem in problems:
         mended_by = "`ragvis index`, with --features if that wrote it, writes it anew"
         click.echo(f"damaged     {shown(problem)} ({mended_by})")
+    for n, line in enumerate(unread_lines(status.unread)):
+        click.echo(line if n else f"unread      {line}")
     if status.errors:
         click.echo(f"not read    {status.bad_files}")
         for path, reason in status.errors.items():
             click.echo(f"  {shown(path)}: {shown(reason)}")
     return DAMAGED if problems else 0
+
+
+def _gone(count: int) -> str:
+    what = "1 of them is" if count == 1 else f"{count} of them are"
+    return f"{what} not on the disk any more; `ragvis index --prune` forgets them"

@@ -10,6 +10,7 @@ import click
 
 from ragvis.cli.ask import print_below, print_cut, source_lines
 from ragvis.cli.conversation import Conversation, Journal
+from ragvis.cli.left_out import tell_left_out
 from ragvis.cli.output import notice, preview, shown
 from ragvis.cli.scope import nothing_to_search, tell_scope
 from ragvis.errors import BadFile, UsageError
@@ -122,6 +123,7 @@ class IndexTalk(Talk):
             print_below(self._stream.answer)
             if self._stream.answer.abstained:
                 tell_scope(self._index, self._stream.options.filter)
+            tell_left_out(self._index, self._stream.answer)
 
 
 class PictureTalk(Talk):

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ragvis.documents.model import Document
+from ragvis.documents.unread import remedy_of
 from ragvis.errors import BadFile
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def read(path: Path) -> Document:
     """
     kind = kind_of(path)
     if kind is None:
-        raise BadFile(f"{path.suffix or 'no suffix'} is not a supported kind of file")
+        remedy = f": {said}" if (said := remedy_of(path.suffix)) else ""
+        raise BadFile(f"{path.suffix or 'no suffix'} is not a supported kind of file{remedy}")
     try:
         size = path.stat().st_size
         if size == 0:

@@ -50,18 +50,17 @@ def view_of(source: Source) -> View:
     try:
         if hit.modality == "image":
             return _picture(source)
-        check_unchanged(hit)
-        return _passage(source)
+        return _passage(source, check_unchanged(hit))
     except BadFile as error:
         return View(source, passage=hit.text or "", trouble=str(error))
 
 
-def _passage(source: Source) -> View:
+def _passage(source: Source, file: Path) -> View:
     hit = source.hit
-    before, passage, after = _in_its_text(hit)
-    if documents.kind_of(Path(hit.file)) != "pdf" or hit.page is None:
+    before, passage, after = _in_its_text(hit, file)
+    if documents.kind_of(file) != "pdf" or hit.page is None:
         return View(source, None, (), before, passage, after)
-    seen = page_view(Path(hit.file), hit.page, hit.span, None)
+    seen = page_view(file, hit.page, hit.span, None)
     return View(source, _shown(seen.picture), _percent(seen.boxes), before, passage, after)
 
 
@@ -70,15 +69,14 @@ def _picture(source: Source) -> View:
     said = hit.text or ""
     if hit.bbox is None or hit.page is None:
         return View(source, _shown(picture_of(hit)), passage=said)
-    check_unchanged(hit)
-    seen = page_view(Path(hit.file), hit.page, None, hit.bbox)
+    seen = page_view(check_unchanged(hit), hit.page, None, hit.bbox)
     return View(source, _shown(seen.picture), _percent(seen.boxes), passage=said)
 
 
-def _in_its_text(hit: Hit) -> tuple[str, str, str]:
+def _in_its_text(hit: Hit, file: Path) -> tuple[str, str, str]:
     if hit.span is None:
         return "", hit.text or "", ""
-    pages = _pages(hit.file, hit.sha256)
+    pages = _pages(file, hit.sha256)
     text = next((page.text for page in pages if page.number == hit.page), "")
     start, end = hit.span
     first, last = word_start(text, start - _AROUND), word_end(text, end + _AROUND)
@@ -87,9 +85,9 @@ def _in_its_text(hit: Hit) -> tuple[str, str, str]:
 
 
 @functools.lru_cache(maxsize=4)
-def _pages(file: str, _sha256: str) -> tuple[documents.Page, ...]:
+def _pages(file: Path, _sha256: str) -> tuple[documents.Page, ...]:
     """A file's text, read once for all of its passages that are sources."""
-    return documents.read(Path(file)).pages
+    return documents.read(file).pages
 
 
 def _shown(picture: Picture) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragvis._files import sha256_of_file
 from ragvis.documents import read
 from ragvis.errors import BadFile, IndexDamaged, RagvisError
+from ragvis.index.picture import unchanged_file
 from ragvis.store.features import FeatureFile, Stored
 from ragvis.store.lock import writer_lock
 from ragvis.store.rows import EVERY, FileRow, ItemRow
@@ -107,7 +107,7 @@ def _encoded(
         shown = wanted[0].files[0].shown
         on_picture(done, len(items), shown)
         try:
-            figures = _figures(wanted[0].files[0])
+            figures = _figures(wanted[0].files)
         except BadFile as error:
             figures, bad[shown] = {}, str(error)
         for item in wanted:
@@ -120,19 +120,16 @@ def _encoded(
     on_picture(done, len(items), "")
 
 
-def _figures(file: FileRow) -> dict[int, Figure]:
-    """The pictures of a file, not yet decoded, by their place in it.
+def _figures(files: Sequence[FileRow]) -> dict[int, Figure]:
+    """The pictures of a document, not yet decoded, by their place in it.
+
+    Args:
+        files: that hold it; the first that still does is read.
 
     Raises:
-        BadFile: it cannot be read, or is not what was indexed any more.
+        BadFile: none can be read, or is what was indexed any more.
     """
-    path = Path(file.path)
-    try:
-        found = sha256_of_file(path)
-    except OSError as error:
-        raise BadFile(error.strerror or str(error)) from error
-    if found != file.sha256:
-        raise BadFile("it has changed since it was indexed")
+    path = unchanged_file((file.path for file in files), files[0].sha256)
     return {figure.ordinal: figure for figure in read(path).figures}
 
 

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragvis import encoder as encoders
-from ragvis._arguments import checked_paths
-from ragvis.errors import IndexDamaged, UsageError
 from ragvis.index.calibration import Calibration
 from ragvis.index.derive import Derivation, Segments, is_in_place
 from ragvis.index.ingest import Ingest, OnFile
 from ragvis.index.make import is_there, make, mismatch, new_name, to_compare
-from ragvis.index.plan import IndexReport, Plan, plan
-from ragvis.index.status import IndexStatus, size_of
+from ragvis.index.plan import IndexReport
+from ragvis.index.status import IndexStatus, problems_of, status_of
+from ragvis.index.update import drop_gone, gone_files, plan_for, question, unread_there
 from ragvis.index.upgrade import upgrade
-from ragvis.index.walk import Paths, Walk, absolute, index_folder, is_under
+from ragvis.index.walk import Paths, Walk, index_folder, roots_of
 from ragvis.media.fit import Fit
-from ragvis.store.catalog import CATALOG, Catalog
-from ragvis.store.features import FeatureFile
+from ragvis.store.catalog import Catalog
+from ragvis.store.file_table import UnreadRow
 from ragvis.store.lock import writer_lock
+from ragvis.store.places import is_gone
 from ragvis.store.rows import EVERY, FileRow, ItemRow, Where
-from ragvis.store.trouble import sound, told
+from ragvis.store.trouble import sound
 from ragvis.store.vector_index import VectorIndex
 from ragvis.store.words import Shared
 from ragvis.types import MODALITIES, IndexInfo, Modality, Tell, silent
@@ -181,65 +181,69 @@ class Index:
 
     # --- writing --------------------------------------------------------------------------
 
-    def plan(self, paths: Paths, known: dict[str, FileRow]) -> Plan:
-        """What ``add`` would do, found out by stat alone.
+    def preview(self, paths: Paths, *, prune: bool = False) -> IndexReport:
+        """What ``add`` would report, by size and time alone.
 
         Raises:
             UsageError: a path that is neither there nor in the index.
         """
-        walk = Walk.of(paths, self.path)
-        for root in walk.missing:
-            if not any(is_under(path, root) for path in known):
-                raise _no_such(root)
-        return plan(walk, known)
-
-    def preview(self, paths: Paths) -> IndexReport:
-        """What ``add`` would report, by size and time alone. Raises as ``plan``."""
         with self._guard:
             known = self._catalog.files()
-        return self.plan(paths, known).preview(known)
+        return plan_for(paths, self.path, known).preview(prune)
 
     @staticmethod
     def preview_new(path: str | Path, paths: Paths) -> IndexReport:
-        """``preview`` for an index that is not there yet.
+        """``preview`` for an index that is not there yet. Raises as it."""
+        return plan_for(paths, index_folder(path), {}).preview()
 
-        Raises:
-            UsageError: a path that is not there.
-        """
-        walk = Walk.of(paths, index_folder(path))
-        if walk.missing:
-            raise _no_such(walk.missing[0])
-        return plan(walk, {}).preview({})
-
-    def add(self, paths: Paths, on_file: OnFile | None = None) -> IndexReport:
+    def add(
+        self, paths: Paths, on_file: OnFile | None = None, *, prune: bool = False
+    ) -> IndexReport:
         """Make the index say what is in ``paths``: add new files, re-read changed ones, drop
         vanished ones. Can be stopped and called again at any time.
+
+        Args:
+            paths: files and folders.
+            on_file: called before each file that is read with how many are done, of how many, and
+                the file.
+            prune: drop vanished files also where more than half of the index, or of what it knows
+                in a folder, went with the folders around it.
 
         Raises:
             IndexLocked: another process is writing.
             UsageError: a path that is neither there nor in the index.
+            FilesGone: without ``prune``, files were kept that it would have dropped; everything
+                else was done, and its ``report`` tells of that.
             StorageError: the disk refuses; what was committed before is kept.
         """
         with self._writing() as writer:
-            known = writer.files()
-            work = self.plan(paths, known)
+            work = plan_for(paths, self.path, writer.files())
             derivation = Derivation(writer, lambda: self.encoder, self._tell)
-            if work.to_read or work.to_remove or work.respelled:
+            moved: set[str] = set()
+            contents: set[str] = set()
+            if work.to_read:
                 fit = self._fit(writer)
-                ingest = Ingest(writer, lambda: self.encoder, fit, derivation.on_commit)
-                ingest.run(work, known, on_file or _unseen)
+                ingest = Ingest(work, writer, lambda: self.encoder, fit, derivation.on_commit)
+                ingest.run(on_file or _unseen)
+                moved, contents = ingest.moved, ingest.contents
+            kept = drop_gone(writer, work, moved, contents, prune)
             derivation.finish()
-            return work.report
+        if kept.paths:
+            raise question(kept, work.report)
+        return work.report
 
-    def watch(self, paths: Paths, on_file: OnFile | None = None) -> Iterator[IndexReport]:
+    def watch(
+        self, paths: Paths, on_file: OnFile | None = None, *, prune: bool = False
+    ) -> Iterator[IndexReport]:
         """``add``, and again after every change to ``paths``, for ever: a report each time.
 
         Raises:
-            as ``add``; but another writer is waited for once the watching has begun.
+            as ``add``; but another writer is waited for once the watching has begun, and files that
+            are gone are kept and told of.
         """
         from ragvis.index.watch import watch
 
-        yield from watch(self, paths, on_file, self._tell)
+        yield from watch(self, paths, on_file, self._tell, prune)
 
     def _fit(self, writer: Catalog) -> Fit:
         """How the encoder takes pictures, known before it is loaded."""
@@ -258,13 +262,29 @@ class Index:
             IndexLocked, StorageError: as ``add``.
         """
         with self._writing() as writer:
-            walk = Walk(roots=[absolute(path) for path in checked_paths(paths)])
-            gone = [p for p in writer.files() if walk.covers(p)]
-            if gone:
-                with writer.commit():
-                    writer.remove(gone)
-            Derivation(writer, lambda: self.encoder, self._tell).finish()
-            return len(gone)
+            walk = Walk(roots=roots_of(paths))
+            unread = {row for row in writer.unread() if walk.covers_folder(row[0])}
+            return self._forget(writer, filter(walk.covers, writer.files()), unread)
+
+    def prune(self, paths: Paths | None = None) -> int:
+        """Forget the files under ``paths``, or all those of the index, that are not on the disk any
+        more; how many.
+
+        Raises:
+            IndexLocked, StorageError: as ``add``.
+        """
+        with self._writing() as writer:
+            unread = set() if paths else {row for row in writer.unread() if is_gone(row[0])}
+            return self._forget(writer, gone_files(writer.files(), paths), unread)
+
+    def _forget(self, writer: Catalog, files: Iterable[str], unread: set[UnreadRow]) -> int:
+        gone = list(files)
+        if gone or unread:
+            with writer.commit():
+                writer.remove(gone)
+                writer.change_unread(unread, ())
+        Derivation(writer, lambda: self.encoder, self._tell).finish()
+        return len(gone)
 
     @contextmanager
     def _writing(self) -> Iterator[Catalog]:
@@ -273,6 +293,7 @@ class Index:
             self._catalog.meta()  # raises where it is closed or gone
         with writer_lock(self.path), closing(Catalog.open(self.path, write=True)) as writer:
             try:
+                writer.follow()
                 yield writer
             finally:
                 writer.fold()
@@ -311,7 +332,8 @@ class Index:
         return View(generation, fingerprint, vectors, calibration)
 
     def items(self, ids: Iterable[int], where: Where = EVERY) -> dict[int, ItemRow]:
-        """Items with their files, those of a condition first, by id."""
+        """Items by id, with their files: those that are still there first, then those of a
+        condition."""
         with self._guard:
             return self._catalog.items(ids, where)
 
@@ -344,24 +366,22 @@ class Index:
             generation = int(meta["generation"])
             return IndexInfo(self._shown, generation, meta["encoder"], meta["fingerprint"])
 
+    def unread(self) -> dict[str, int]:
+        """How many files of kinds that no reader reads lie in the indexed folders, by suffix
+        ("" for none); largest counts first."""
+        with self._guard:
+            rows = self._catalog.unread()
+        return unread_there(rows)
+
+    def counts(self) -> dict[str, int]:
+        """How many ``files``, ``bad_files`` (could not be read), ``passages`` and ``images``."""
+        with self._guard:
+            return self._catalog.counts()
+
     def status(self) -> IndexStatus:
-        """Counts, encoder, size, and the files that could not be read."""
+        """Counts, encoder, size, the files that could not be read, and those that are gone."""
         with self._guard, self._catalog.snapshot():
-            info = self.info()
-            errors = self._catalog.errors()
-            counts = self._catalog.counts()
-        with told(self.path / CATALOG):
-            size = size_of(self.path)
-        return IndexStatus(
-            info.path,
-            info.encoder,
-            info.fingerprint,
-            info.generation,
-            bytes=size,
-            features=FeatureFile(self.path).counts(),
-            errors=errors,
-            **counts,
-        )
+            return status_of(self._catalog, self.info(), self.unread())
 
     def verify(self) -> list[str]:
         """Read every page and checksum; what is wrong with derived files, which the next ``add``
@@ -371,21 +391,4 @@ class Index:
             IndexDamaged: the catalog itself is broken.
         """
         with self._guard:
-            while True:
-                generation = self._catalog.generation
-                try:
-                    self._catalog.check()
-                    with self._catalog.snapshot():
-                        found = [
-                            p for m in MODALITIES for p in Segments(self._catalog, m).problems()
-                        ]
-                except IndexDamaged:
-                    if self._catalog.generation == generation:
-                        raise
-                    continue  # a writer was at work on what was being read
-                if not found or self._catalog.generation == generation:
-                    return found + FeatureFile(self.path).problems()
-
-
-def _no_such(path: str) -> UsageError:
-    return UsageError(f"no such file or folder: {path}", "Check the spelling.")
+            return problems_of(self._catalog)

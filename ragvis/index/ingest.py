@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from ragvis.documents.passages import Cutter
 from ragvis.documents.readers import Readers
 from ragvis.errors import BadFile
 from ragvis.index.batches import Batches
+from ragvis.index.moves import Moves
 from ragvis.index.plan import IndexReport, Plan, content_of
 from ragvis.index.walk import Found
 from ragvis.store.catalog import Catalog
@@ -45,12 +45,14 @@ class _Read:
     row: FileRow
     document: DocumentRow | None = None
     items: list[ItemRow] = field(default_factory=list)
+    was_open: bool = True  # False: nothing can be said of its content today
 
 
 class Ingest:
-    """Carries out a plan.
+    """Reads what a plan says is to be read.
 
     Args:
+        work: the plan; its report is filled.
         catalog: open for writing.
         encoder: loads the encoder; not called where nothing is to be embedded or named.
         fit: how the encoder takes pictures.
@@ -59,11 +61,17 @@ class Ingest:
 
     def __init__(
         self,
+        work: Plan,
         catalog: Catalog,
         encoder: Callable[[], Encoder],
         fit: Fit,
         on_commit: Callable[[int], None],
     ) -> None:
+        self._work = work
+        self._moves = Moves(work.walk, work.known)
+        self._counts = _Counts(work.report, work.known)
+        self.moved: set[str] = set()  # old paths of files that were found again
+        self.contents: set[str] = set()  # sha256 of the files that were read
         self._catalog = catalog
         self._encoder = cache(encoder)  # the index looks on the disk each time
         self._fit = fit
@@ -73,28 +81,20 @@ class Ingest:
         self._lost: dict[str, Found] = {}  # files whose known document is gone, by path
         self._sha256: dict[str, str] = {}  # of the files whose job has begun, by path
 
-    def run(self, work: Plan, known: dict[str, FileRow], on_file: OnFile) -> IndexReport:
+    def run(self, on_file: OnFile) -> None:
         """Read, embed and commit; stopping at any point keeps what was committed."""
-        gone = Counter(known[path].sha256 for path in work.to_remove)
-        counts = _Counts(work.report, known, gone)
+        files = self._work.to_read
         lookup = _Lookup(self._catalog.folder)
-        with closing(self._batches), closing(lookup), Readers(self._fit, len(work.to_read)) as pool:
-            jobs = pool.read(work.to_read, lambda found: self._wanted(found, lookup))
+        with closing(self._batches), closing(lookup), Readers(self._fit, len(files)) as pool:
+            jobs = pool.read(files, lambda found: self._wanted(found, lookup))
             for done, (found, messages) in enumerate(jobs):
-                on_file(done, len(work.to_read), found.shown)
-                read = self._take(found, messages)
-                counts.count(read.row, read.items, read.document)
-                self._keep(read)
+                on_file(done, len(files), found.shown)
+                self._keep(self._take(found, messages))
             self._flush()
             for found, messages in pool.read(self._lost.values(), self._hash):
-                read = self._take(found, messages)
-                if read.row.error is not None:
-                    work.report.bad[found.shown] = read.row.error
-                self._keep(read)
+                self._keep(self._take(found, messages))
             self._flush()
-        self._finish(work)
-        on_file(len(work.to_read), len(work.to_read), "")
-        return work.report
+        on_file(len(files), len(files), "")
 
     def _keep(self, read: _Read) -> None:
         self._waiting.append(read)
@@ -108,7 +108,7 @@ class Ingest:
         try:
             self._sha256[found.path] = sha256_of_file(found.path)
         except OSError as error:
-            raise BadFile(error.strerror or str(error)) from error
+            raise _Unopened(error.strerror or str(error)) from error
         return found.path
 
     def _wanted(self, found: Found, lookup: _Lookup) -> str | None:
@@ -131,7 +131,9 @@ class Ingest:
         except BadFile as error:
             sha256 = self._sha256.pop(found.path, row.sha256)
             kept = "" if isinstance(error, _Passing) else sha256
-            return _Read(found, replace(row, sha256=kept, error=str(error)))
+            was_open = not isinstance(error, _Unopened)
+            bad = replace(row, sha256=kept, error=str(error))
+            return _Read(found, bad, was_open=was_open)
         content = content_of(found.path, row.sha256)
         own = DocumentRow(content, reading.title, reading.problems, reading.metadata)
         return _Read(found, row, own, reading.items)
@@ -153,26 +155,45 @@ class Ingest:
             return
         with self._catalog.commit():
             for read in ready:
-                document = self._document_of(read)
-                if document is None and read.row.error is None:
-                    # Its document went with another file that was changed: read it after all.
-                    self._lost[read.row.path] = read.found
-                else:
-                    self._catalog.link(read.row, document)
+                self._store(read)
         done = {id(read) for read in ready}
         self._waiting = [read for read in self._waiting if id(read) not in done]
         self._batches.keep_only({i.content for r in self._waiting for i in r.items})
         self._on_commit(sum(len(read.items) for read in ready))
 
-    def _document_of(self, read: _Read) -> int | None:
-        if read.row.error is not None:
+    def _store(self, read: _Read) -> None:
+        row = read.row
+        if row.error is not None:
+            self._counts.bad(row)
+            if read.was_open or not self._counts.was_read(row.path):  # else what was read stays
+                self._catalog.link(row, None)
+            return
+        # An equal file may have come first
+        known = self._catalog.document_id(content_of(row.path, row.sha256))
+        document = self._added(read) if known is None else known
+        if document is None:
+            # It went with another file that was changed: read this one after all.
+            self._lost[row.path] = read.found
+            return
+        self._catalog.link(row, document)
+        self.contents.add(row.sha256)
+        self._counts.read(read, known is None, self._has_moved(read))
+
+    def _added(self, read: _Read) -> int | None:
+        """The id of a new document, or None where the file was not read."""
+        if read.document is None:
             return None
-        content = content_of(read.row.path, read.row.sha256)
-        known = self._catalog.document_id(content)  # an equal file may have come first
-        if known is not None or read.document is None:
-            return known
         vectors = np.array([self._batches.vector(i.content) for i in read.items], np.float32)
         return self._catalog.add_document(read.document, self._named(read.items, vectors), vectors)
+
+    def _has_moved(self, read: _Read) -> bool:
+        """Whether a new file is an old one; then it is not known under its old path any more."""
+        is_new = not self._counts.was_read(read.row.path)
+        old = self._moves.claim(read.found, read.row.sha256) if is_new else None
+        if old is not None:
+            self._catalog.remove([old])
+            self.moved.add(old)
+        return old is not None
 
     def _named(self, items: list[ItemRow], vectors: Vectors) -> list[ItemRow]:
         """Pictures that nobody wrote a caption for are searched by what they look like, too."""
@@ -185,14 +206,6 @@ class Ingest:
             replace(item, near=f"{item.near} {named.get(n, '')}".strip())
             for n, item in enumerate(items)
         ]
-
-    def _finish(self, work: Plan) -> None:
-        """Files that vanished go last: one that was moved has found its document by then."""
-        if work.to_remove or work.respelled:
-            with self._catalog.commit():
-                self._catalog.remove(work.to_remove)
-                for found in work.respelled:
-                    self._catalog.respell(found.path, found.shown)
 
     # --- passages -------------------------------------------------------------------------
 
@@ -276,6 +289,10 @@ class _Passing(BadFile):
     """What may be over by the next run, which tries again: the row keeps no hash."""
 
 
+class _Unopened(_Passing):
+    """It is not there, cannot be opened, or is being written: its content is not known today."""
+
+
 class _Lookup:
     """Which contents the catalog holds, asked by the readers' threads."""
 
@@ -294,39 +311,46 @@ class _Lookup:
 class _Counts:
     """Keeps the report."""
 
-    def __init__(self, report: IndexReport, known: dict[str, FileRow], gone: Counter[str]) -> None:
+    def __init__(self, report: IndexReport, known: dict[str, FileRow]) -> None:
         self._report = report
         self._known = known
-        self._gone = gone
 
-    def count(self, row: FileRow, items: list[ItemRow], document: DocumentRow | None) -> None:
-        before = self._known.get(row.path)
-        if row.error is not None:
-            self._report.bad[row.shown] = row.error
-        elif before is not None and before.sha256 == row.sha256 and before.error is None:
-            self._report.unchanged += 1
-        elif before is not None and before.error is None:
-            self._report.changed += 1
-        elif document is None and self._gone[row.sha256] > 0:
-            self._gone[row.sha256] -= 1
-            self._report.moved += 1
-            self._report.removed -= 1
+    def was_read(self, path: str) -> bool:
+        """Whether what a file held is in the index from before."""
+        before = self._known.get(path)
+        return before is not None and before.error is None
+
+    def bad(self, row: FileRow) -> None:
+        """A file that could not be read."""
+        self._report.bad[row.shown] = row.error or ""
+
+    def read(self, read: _Read, is_first: bool, has_moved: bool) -> None:
+        """A file that was read; ``is_first``: no other holds the same."""
+        before, report = self._known.get(read.row.path), self._report
+        if self.was_read(read.row.path) and before and before.sha256 == read.row.sha256:
+            report.unchanged += 1
+        elif has_moved:
+            report.moved += 1
         else:
-            self._report.added += 1
-        if document is not None:
-            self._report.bad |= {f"{row.shown}, {p}": w for p, w in document.problems.items()}
-        self._report.passages += sum(i.modality == "text" for i in items)
-        self._report.images += sum(i.modality == "image" for i in items)
+            report.changed += self.was_read(read.row.path)
+            report.added += not self.was_read(read.row.path)
+            report.copies += not is_first
+        if read.document is not None:
+            problems = read.document.problems.items()
+            report.bad |= {f"{read.row.shown}, {part}": why for part, why in problems}
+        if is_first:
+            report.passages += sum(i.modality == "text" for i in read.items)
+            report.images += sum(i.modality == "image" for i in read.items)
 
 
 def _require_unchanged(found: Found) -> None:
     try:
         now = os.stat(found.path)
     except OSError as error:
-        raise _Passing(error.strerror or str(error)) from error
+        raise _Unopened(error.strerror or str(error)) from error
     then = found.stat
     if (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
-        raise _Passing("it changed while it was read; index it again")
+        raise _Unopened("it changed while it was read; index it again")
 
 
 def _row_of(found: Found) -> FileRow:

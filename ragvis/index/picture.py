@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ from ragvis.types import Hit
 if TYPE_CHECKING:
     from ragvis.media.images import Picture
 
+_MOST_TRIED = 8  # equal files, each of which may be large
+
 
 def picture_of(hit: Hit) -> Picture:
     """Decode the picture that a hit stands for.
@@ -23,20 +27,36 @@ def picture_of(hit: Hit) -> Picture:
     """
     if hit.is_attached:
         return _attached(hit)
-    check_unchanged(hit)
-    return load_figure(Path(hit.file), hit.ordinal)
+    return load_figure(check_unchanged(hit), hit.ordinal)
 
 
-def check_unchanged(hit: Hit) -> None:
-    """Raises:
-    BadFile: the file is gone, unreadable, or not what was indexed any more.
+def check_unchanged(hit: Hit) -> Path:
+    """The first of a hit's files that holds what was indexed.
+
+    Raises:
+        BadFile: each is gone, unreadable, or not what was indexed any more.
     """
     try:
-        found = sha256_of_file(Path(hit.file))
-    except OSError as error:
-        raise BadFile(f"{hit.path}: {error.strerror}") from error
-    if found != hit.sha256:
-        raise BadFile(f"{hit.path} has changed since it was indexed")
+        return unchanged_file((hit.file, *hit.files), hit.sha256)
+    except BadFile as error:
+        raise BadFile(f"{hit.path}: {error}") from error
+
+
+def unchanged_file(files: Iterable[str], sha256: str) -> Path:
+    """The first file of this content; at most a few are tried.
+
+    Raises:
+        BadFile: there is none; why the first is none.
+    """
+    troubles = []
+    for file in islice(dict.fromkeys(files), _MOST_TRIED):
+        try:
+            if sha256_of_file(file) == sha256:
+                return Path(file)
+            troubles.append("it has changed since it was indexed")
+        except OSError as error:
+            troubles.append(error.strerror or str(error))
+    raise BadFile(troubles[0])
 
 
 def _attached(hit: Hit) -> Picture:

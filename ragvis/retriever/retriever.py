@@ -325,4 +325,5 @@ def to_hit(item: ItemRow, scored: Scored) -> Hit:
         file=file.path,
         ordinal=item.ordinal,
         paths=tuple(f.shown for f in item.files),
+        files=tuple(f.path for f in item.files),
     )

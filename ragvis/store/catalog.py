@@ -12,8 +12,9 @@ import numpy as np
 
 from ragvis._files import replace
 from ragvis.errors import IndexDamaged, IndexMismatch
-from ragvis.store import connection, item_vectors, words
+from ragvis.store import connection, file_table, item_vectors, words
 from ragvis.store.connection import transaction
+from ragvis.store.places import Places
 from ragvis.store.rows import (
     EVERY,
     FILE_COLUMNS,
@@ -23,7 +24,6 @@ from ragvis.store.rows import (
     ItemRow,
     Where,
     item_of,
-    name_words,
     place_of,
 )
 from ragvis.store.schema import FORMAT, TABLES
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     Ids = NDArray[np.int64]
 
 CATALOG = "catalog.db"
+_FOLDER = "folder"  # setting: the index's own, absolute, when the files' paths were written
 
 
 class Catalog:
@@ -52,6 +53,7 @@ class Catalog:
         self.file = self.folder / CATALOG
         self._db = db
         self._stamp = stamp
+        self._places = Places(None, str(self.folder))
         self._touched: set[int] = set()  # documents whose files changed within this commit
 
     @classmethod
@@ -65,10 +67,10 @@ class Catalog:
             folder.mkdir(parents=True, exist_ok=True)
             connection.remove(part)
             with closing(connection.create(part)) as db:
-                meta = {"format": str(FORMAT), "generation": "0", **settings}
+                meta = {"format": str(FORMAT), "generation": "0", _FOLDER: str(folder.absolute())}
                 with transaction(db):
                     db.execute(TABLES)
-                    db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+                    db.executemany("INSERT INTO meta VALUES (?, ?)", (meta | settings).items())
                 yield cls(folder, db)
                 # Last: what a failed checkpoint leaves in a log would stay behind in the renaming.
                 connection.use_log(db)
@@ -99,6 +101,7 @@ class Catalog:
             catalog = cls(folder, opened(file), stamp)
         try:
             catalog._check_format()
+            catalog._places = Places(catalog.meta().get(_FOLDER), str(catalog.folder))
         except BaseException:
             catalog.close()
             raise
@@ -145,7 +148,7 @@ class Catalog:
         self._touched.clear()
         with told(self.file), transaction(self._db):
             yield
-            self._settle()
+            file_table.settle(self._db, self._touched)
             self._db.execute(
                 "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'"
             )
@@ -220,17 +223,7 @@ class Catalog:
     def link(self, file: FileRow, document: int | None) -> None:
         """A path holds this document now; None where it could not be read."""
         self._touch_documents_of(file.path)
-        values = (
-            *(file.path, file.shown, file.size, file.mtime_ns, file.inode, file.sha256),
-            *(file.label, file.error, document),
-        )
-        self._db.execute(
-            f"INSERT INTO file({FILE_COLUMNS}, document_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT(path) DO UPDATE SET shown = excluded.shown, size = excluded.size,"
-            " mtime_ns = excluded.mtime_ns, inode = excluded.inode, sha256 = excluded.sha256,"
-            " label = excluded.label, error = excluded.error, document_id = excluded.document_id",
-            values,
-        )
+        file_table.link(self._db, file, document)
         if document is not None:
             self._touched.add(document)
 
@@ -243,6 +236,31 @@ class Catalog:
         for path in paths:
             self._touch_documents_of(path)
             self._db.execute("DELETE FROM file WHERE path = ?", (path,))
+
+    def follow(self) -> None:
+        """Write down the paths of the files that were moved together with the index."""
+        if not self._places.are_other and _FOLDER in self.meta():
+            return
+        own = self._file_rows()
+        with self.commit():
+            for path, row in own.items():
+                now = self._places.of_row(row)
+                if now.path == path:
+                    continue
+                self._touch_documents_of(path)
+                if now.path in own:  # it was indexed there, too
+                    self.remove([path])
+                else:
+                    file_table.move(self._db, path, now)
+            file_table.move_unread(self._db, self._places)
+            self.set_meta(**{_FOLDER: str(self.folder)})
+        self._places = Places(None, str(self.folder))
+
+    def change_unread(
+        self, old: Iterable[file_table.UnreadRow], new: Iterable[file_table.UnreadRow]
+    ) -> None:
+        """Put rows of ``unread`` in the place of others."""
+        file_table.change_unread(self._db, old, new)
 
     def set_segments(self, modality: Modality, segments: Sequence[SegmentRow], kept: int) -> None:
         """The segments as they stand now, the first ``kept`` of them as before; of the dead,
@@ -257,41 +275,31 @@ class Catalog:
         query = "SELECT document_id FROM file WHERE path = ? AND document_id IS NOT NULL"
         self._touched |= {row[0] for row in self._db.execute(query, (path,))}
 
-    def _settle(self) -> None:
-        """Drop documents without a file; let the others' items say their files' names."""
-        for number in self._touched:
-            files = self._db.execute(
-                "SELECT path, label FROM file WHERE document_id = ? ORDER BY id", (number,)
-            ).fetchall()
-            if not files:
-                self._db.execute("DELETE FROM document WHERE id = ?", (number,))
-                continue
-            own = self._db.execute("SELECT title FROM document WHERE id = ?", (number,)).get
-            said = (name_words([str(path) for path, _ in files]), own or files[0][1])
-            self._db.execute(
-                "UPDATE item SET name = ?, title = ? WHERE document_id = ? AND"
-                " (name, title) != (?, ?)",
-                (*said, number, *said),
-            )
-
     # --- reading --------------------------------------------------------------------------
 
     def files(self) -> dict[str, FileRow]:
-        """Every file by its absolute path."""
+        """Every file by its absolute path of today."""
+        own = self._file_rows()
+        if not self._places.are_other:
+            return own
+        now = map(self._places.of_row, own.values())
+        return {row.path: own.get(row.path, row) for row in now}
+
+    def _file_rows(self) -> dict[str, FileRow]:
         with sound(self.file):
             rows = self._all(f"SELECT {FILE_COLUMNS} FROM file")
             return {row[0]: FileRow(*row) for row in rows}
 
+    def unread(self) -> set[file_table.UnreadRow]:
+        """Files of kinds that no reader reads: folder (as it is today), suffix, how many."""
+        with told(self.file), sound(self.file):
+            rows = file_table.unread(self._db)
+            return {(self._places.of(folder), suffix, count) for folder, suffix, count in rows}
+
     def errors(self) -> dict[str, str]:
         """What could not be read: file as given (and which picture in it) -> why."""
-        with sound(self.file):
-            bad = dict(self._all("SELECT shown, error FROM file WHERE error IS NOT NULL"))
-            parts = self._all(
-                "SELECT MIN(shown), problems FROM file JOIN document ON document.id = document_id"
-                " WHERE problems != '{}' GROUP BY document_id"
-            )
-            inner = [(shown, json.loads(found)) for shown, found in parts]
-        return bad | {f"{shown}, {part}": why for shown, p in inner for part, why in p.items()}
+        with told(self.file), sound(self.file):
+            return file_table.errors(self._db)
 
     def document_id(self, content: str) -> int | None:
         """The document of these bytes, if they were read before."""
@@ -299,23 +307,17 @@ class Catalog:
         return int(found[0][0]) if found else None
 
     def items(self, ids: Iterable[int], where: Where = EVERY) -> dict[int, ItemRow]:
-        """Those items that are there, by id; of their files, those of a condition come first."""
+        """Those items that are there, by id; of their files, those that are still on the disk come
+        first, and of these those of a condition."""
         rows = self._in(f"SELECT {ITEM_COLUMNS} FROM item WHERE id IN ({{}})", list(ids))
-        holders = self._files_of(sorted({row[-1] for row in rows}), where)
-        with sound(self.file):
-            return {row[0]: item_of(row, tuple(holders[row[-1]])) for row in rows}
+        documents = sorted({row[-1] for row in rows})
+        with told(self.file), sound(self.file):
+            files = file_table.holders(self._db, documents, where, self._places)
+            return {row[0]: item_of(row, files[row[-1]]) for row in rows}
 
-    def _files_of(self, documents: list[int], where: Where) -> dict[int, list[FileRow]]:
-        query = f"SELECT {where.sql} AS fits, document_id, {FILE_COLUMNS} FROM file"
-        query += " WHERE document_id IN ({}) ORDER BY fits DESC, id"
-        found: dict[int, list[FileRow]] = {}
-        for _, number, *row in self._in(query, documents, where.values):
-            found.setdefault(number, []).append(FileRow(*row))
-        return found
-
-    def _in(self, query: str, values: Sequence[int], first: Sequence[Any] = ()) -> list[Any]:
+    def _in(self, query: str, values: Sequence[int]) -> list[Any]:
         with told(self.file):
-            return connection.select_in(self._db, query, values, first)
+            return connection.select_in(self._db, query, values)
 
     def count(self, modality: Modality, first: int, last: int) -> int:
         """How many of the items first..last there are."""
@@ -376,14 +378,8 @@ class Catalog:
 
     def counts(self) -> dict[str, int]:
         """Files, files that could not be read, passages, images."""
-        files, bad = self._all("SELECT COUNT(*), COUNT(error) FROM file")[0]
-        by = dict(self._all("SELECT modality, COUNT(*) FROM item GROUP BY modality"))
-        return {
-            "files": files - bad,
-            "bad_files": bad,
-            "passages": by.get("text", 0),
-            "images": by.get("image", 0),
-        }
+        with told(self.file):
+            return file_table.counts(self._db)
 
     def check(self) -> None:
         """Read every page of the file, used or not.
