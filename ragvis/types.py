@@ -52,6 +52,7 @@ class Hit:
         duplicates: paths of hits that say the same and were folded into this one.
         looks_like: what the encoder calls a picture that has no caption; "" where
             it is not sure, or was not loaded, as for ``like`` alone.
+        metadata: what its document says about itself, such as a front matter's keys: key -> value.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Hit:
     paths: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
     looks_like: str = ""
+    metadata: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:

@@ -324,4 +324,5 @@ def to_hit(item: ItemRow, scored: Scored) -> Hit:
         file=file.path,
         ordinal=item.ordinal,
         paths=tuple(f.shown for f in item.files),
+        metadata=item.metadata,
     )
