@@ -29,14 +29,22 @@ class Shelf:
         self.catalog = Catalog.create(folder, {"dim": "2"})
         self._n = 0
 
-    def put(self, text: str, metadata: dict[str, str] | None = None, **item: str) -> int:
+    def put(
+        self,
+        text: str,
+        metadata: dict[str, str] | None = None,
+        path: str = "",
+        title: str = "",
+        shown: str = "",
+    ) -> int:
         self._n += 1
-        document = DocumentRow(f"{self._n}:text", "", metadata=metadata or {})
-        row = ItemRow("text", 0, str(self._n), body=text, **item)
+        path = path or f"/{self._n}.txt"
+        document = DocumentRow(f"{self._n}:text", title, metadata=metadata or {})
+        row = ItemRow("text", 0, str(self._n), body=text)
         with self.catalog.commit():
             number = self.catalog.add_document(document, [row], np.ones((1, 2), np.float32))
-            path = item.get("path", f"/{self._n}.txt")
-            self.catalog.link(FileRow(path, path, 1, 2, 3, str(self._n), "-"), number)
+            file = FileRow(path, shown or path, 1, 2, 3, str(self._n), "-")
+            self.catalog.link(file, number)
         return self.catalog.last_id("text")
 
     def share(self, query: str, item: int) -> float:

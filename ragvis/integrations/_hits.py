@@ -10,7 +10,7 @@ from ragvis.types import Hit
 ModalityChoice = Literal["any", "text", "image"]
 _KEYS = (
     *("id", "modality", "path", "file", "title", "section", "page", "span", "bbox", "ordinal"),
-    *("sha256", "score", "paths", "duplicates", "looks_like"),
+    *("sha256", "score", "paths", "duplicates", "looks_like", "metadata"),
 )
 
 

@@ -13,7 +13,7 @@ _LONGEST = 1000  # characters of a value that are kept
 _SEARCHED = 500  # characters of all values that each of a document's items is found by
 _CODES = {"language", "lang", "content-language"}  # "de" and "it" are words, too
 _APART = re.compile(r"[,;\n]+")  # entries of a list
-_AROUND = " \t[](){}\"'#"  # an entry: [a, "b"], #c
+_AROUND = " \t[](){}\"'#,;"  # an entry: [a, "b"], #c
 
 
 def bounded(metadata: Mapping[str, str]) -> dict[str, str]:
