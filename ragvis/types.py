@@ -85,6 +85,7 @@ class Hit:
         files: the same files by their absolute paths; ``file`` is the first.
         looks_like: what the encoder calls a picture that has no caption; "" where
             it is not sure, or was not loaded, as for ``like`` alone.
+        metadata: what its document says about itself, such as a front matter's keys: key -> value.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Hit:
     duplicates: tuple[str, ...] = ()
     looks_like: str = ""
     files: tuple[str, ...] = field(default=(), compare=False)
+    metadata: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:

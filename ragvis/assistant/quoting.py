@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from ragvis.composer import Composed, PromptSpec, from_outside, opened, sentences
 from ragvis.retriever import Request
-from ragvis.store.words import content_words
+from ragvis.store.normalize import normalize
+from ragvis.store.words import content, missing
 from ragvis.types import Hit
 
 _LEAST = 0.5  # score of what is quoted: more likely than not what was meant
@@ -29,29 +30,28 @@ _TASK = re.compile(
 def quoting(composed: Composed, hits: Sequence[Hit], question: str, spec: PromptSpec) -> Composed:
     """With an answer that begins with a sentence which has the words of the question, where this
     is a name, and no picture fits it better."""
-    words = set(content_words(question))
-    if not words or not Request.of(question).names or _TASK.match(question):
+    if not content(question) or not Request.of(question).names or _TASK.match(question):
         return composed
     least = max([_LEAST, *(hit.score for hit in hits if hit.modality == "image")])
     numbers = {s.hit.id: s.n for s in composed.sources if s.placed == "text"}
     for hit in hits:
-        if hit.id in numbers and hit.score >= least and (said := _saying(words, hit, spec)):
+        if hit.id in numbers and hit.score >= least and (said := _saying(question, hit, spec)):
             return opened(composed, spec, f"“{said}” [{numbers[hit.id]}].")
     return composed
 
 
-def _saying(words: set[str], hit: Hit, spec: PromptSpec) -> str:
-    """The first sentence with these words, some of which its titles may say instead; "" where there
-    is none that says more than they do."""
-    titles = (hit.title, hit.section)
-    headings = {" ".join(title.split()).casefold() for title in titles}
-    known = set(content_words(" ".join(titles)))
+def _saying(question: str, hit: Hit, spec: PromptSpec) -> str:
+    """The first sentence with the question's words, some of which its titles may say instead; ""
+    where there is none that says more than they do."""
+    words, titles = content(question), (hit.title, hit.section)
+    headings = {" ".join(normalize(title).split()) for title in titles}
     text = _SAME_SENTENCE.sub(" ", hit.text or "")
     for start, end in sentences(text):
         said = _bare(text[start:end], spec)
-        own = set(content_words(said))
-        tells = said.casefold() not in headings and own - words and len(said) <= _LONGEST
-        if tells and own & words and words <= own | known:
+        tells = normalize(said) not in headings and missing(content(said), question)
+        unsaid = missing(words, said)
+        fits = len(unsaid) < len(words) and not missing(unsaid, " ".join(titles))
+        if tells and fits and len(said) <= _LONGEST:
             return said
     return ""
 

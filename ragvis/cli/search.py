@@ -75,12 +75,14 @@ def command(
     queries reach on this very index and by shared words.
 
     Conditions of --filter are path:GLOB, name:GLOB, type:pdf (or picture, text, ...), after:DATE
-    and before:DATE (of the last change). All must hold; the same one twice means either; a minus
-    before one means not.
+    and before:DATE (of the last change); and, of what documents say about themselves, title:,
+    author:, tag:, status:, language: and meta.KEY: with a word, a whole value or a GLOB. All must
+    hold; the same one twice means either; a minus before one means not.
 
     \b
       ragvis search red car --modality image -k 20
       ragvis search "warranty" --filter 'path:manuals type:pdf'
+      ragvis search "boiler" --filter 'tag:heating -meta.status:draft path:"Photos [2019]"'
     """
     from ragvis.index import Index
     from ragvis.retriever import Retriever

@@ -1,26 +1,51 @@
-"""Filters over files, as a person types them: ``path:invoices/* type:pdf after:2024-01``."""
+"""Filters over files, as a person types them: ``path:invoices/* type:pdf tag:tax``."""
 
 from __future__ import annotations
 
+import difflib
 import re
-import shlex
-import string
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Iterator
 
 from ragvis.documents.model import storable
-from ragvis.documents.reader import suffixes_of
 from ragvis.errors import UsageError
+from ragvis.index import conditions
+from ragvis.index.conditions import all_of, any_of, negated
+from ragvis.store.normalize import normalize
 from ragvis.store.rows import Where
 
 HELP = (
-    "Conditions are path:GLOB, name:GLOB, type:pdf, after:2024-01 and before:2025, all of which "
+    "Conditions are path:GLOB, name:GLOB, type:pdf, after:2024-01 and before:2025, and, of what "
+    "documents say about themselves, title:, author:, tag:, status:, language: and meta.KEY:. All "
     "must hold; one with - before it must not; the same one twice means either."
 )
-_ASCII = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_DATE = re.compile(r"(\d{4})(?:-(\d\d?))?(?:-(\d\d?))?")
-_PLACE = "'/' || replace(lower({}), '\\', '/')"  # matched from any of its parts on
 _MOST = 100  # conditions; SQLite takes only so many at once
+_META = re.compile(r"meta\.(?=.*[^\W_])")
+_CONDITIONS = {
+    "path": conditions.path,
+    "name": conditions.name,
+    "type": conditions.type_,
+    "after": conditions.after,
+    "before": conditions.before,
+    "title": conditions.title,
+    "author": conditions.author,
+    "tag": conditions.tag,
+    "status": conditions.status,
+    "language": conditions.language,
+}
+_OTHER_NAMES = {
+    **dict.fromkeys(("tags", "keyword", "keywords", "category", "categories"), "tag"),
+    "authors": "author",
+    "lang": "language",
+    "file": "name",
+    "folder": "path",
+}
+# A quotation mark opens where a word or a part of one begins; elsewhere it is an apostrophe.
+_PIECE = re.compile(
+    r"""(?P<space>\s+)"""
+    r"""|(?<![^\s:/.-])(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<open>["']))"""
+    r"""|(?P<text>["']|[^\s"']+)"""
+)
+_TYPOGRAPHIC = str.maketrans("“”„‘’", '"""\'\'')
 
 
 def parse_filter(text: str) -> Where:
@@ -29,92 +54,59 @@ def parse_filter(text: str) -> Where:
     Raises:
         UsageError: a condition that is none.
     """
-    try:
-        words = list(_words(storable(text)))
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"the filter {text!r}: {error}", HELP) from error
+    words = list(_words(storable(text).translate(_TYPOGRAPHIC)))
     if len(words) > _MOST:
         raise UsageError(f"the filter has {len(words)} conditions", f"At most {_MOST} are taken.")
     groups: dict[str, list[Where]] = {}
     for word in words:
-        key, colon, value = word.partition(":")
+        key, _, value = word.partition(":")
+        key = normalize(key)
         name = key.removeprefix("-")
-        if not colon or not value or name not in _CONDITIONS:
-            raise UsageError(f"the filter has no condition {word!r}", HELP)
-        groups.setdefault(key, []).append(_CONDITIONS[name](value))
-    return _all_of([_any_of(found, key.startswith("-")) for key, found in groups.items()])
-
-
-def _words(text: str) -> shlex.shlex:
-    """Cut at spaces outside quotes; a backslash is a part of a Windows path."""
-    words = shlex.shlex(text, posix=True)
-    words.whitespace_split, words.escape, words.commenters = True, "", ""
-    return words
-
-
-def _lower(text: str) -> str:
-    """As SQLite's lower() does it: ASCII alone."""
-    return text.translate(_ASCII)
-
-
-def _path(glob: str) -> Where:
-    """The glob holds from the root, or from any folder on; a bare name means what is in it."""
-    glob = _lower(glob).replace("\\", "/").strip("/")
-    globs = [f"*/{glob}"] + ([] if re.search(r"[*?\[]", glob) else [f"*/{glob}/*"])
-    sides = [f"{_PLACE.format('path')} GLOB ?", f"{_PLACE.format('shown')} GLOB ?"]
-    return Where(f"({' OR '.join(sides * len(globs))})", tuple(g for g in globs for _ in sides))
-
-
-def _name(glob: str) -> Where:
-    """The file's own name; without wildcards, a part of it."""
-    glob = _lower(glob) if re.search(r"[*?\[]", glob) else f"*{_lower(glob)}*"
-    last = "replace(path, rtrim(path, replace(replace(path, '/', ''), '\\', '')), '')"
-    return Where(f"lower({last}) GLOB ?", (glob,))
-
-
-def _type(kind: str) -> Where:
-    suffixes = suffixes_of(kind.lower())
-    if not suffixes:
-        raise UsageError(f"the filter knows no type {kind!r}", "Such as pdf, docx, jpg, picture.")
-    some = " OR ".join(["lower(path) GLOB ?"] * len(suffixes))
-    return Where(f"({some})", tuple(f"*{suffix}" for suffix in suffixes))
-
-
-def _after(date: str) -> Where:
-    return Where("mtime_ns >= ?", (_nanoseconds(date),))
-
-
-def _before(date: str) -> Where:
-    return Where("mtime_ns < ?", (_nanoseconds(date),))
-
-
-_CONDITIONS: dict[str, Callable[[str], Where]] = {
-    "path": _path,
-    "name": _name,
-    "type": _type,
-    "after": _after,
-    "before": _before,
-}
-
-
-def _nanoseconds(date: str) -> int:
-    """The first moment of a year, month or day, in this machine's time zone."""
-    found = _DATE.fullmatch(date)
-    try:
-        year, month, day = (int(part or 1) for part in found.groups()) if found else (0, 0, 0)
-        moment = int(datetime(year, month, day).timestamp()) * 10**9
-    except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f"{date!r} is no date", "Such as 2024, 2024-01 or 2024-01-31.") from error
-    return max(-(2**63), min(2**63 - 1, moment))
-
-
-def _any_of(found: list[Where], negated: bool) -> Where:
-    either = Where(
-        f"({' OR '.join(f.sql for f in found)})", tuple(v for f in found for v in f.values)
+        name = _OTHER_NAMES.get(name, name)
+        if not normalize(value).strip() or not (name in _CONDITIONS or _META.match(name)):
+            raise UsageError(f"the filter has no condition {word!r}", _hint(name, value))
+        sign = "-" if key.startswith("-") else ""
+        groups.setdefault(sign + name, []).append(_condition(name, value))
+    return all_of(
+        [negated(any_of(g)) if key.startswith("-") else any_of(g) for key, g in groups.items()]
     )
-    return Where(f"NOT {either.sql}", either.values) if negated else either
 
 
-def _all_of(found: list[Where]) -> Where:
-    sql = " AND ".join(f.sql for f in found) or "1"
-    return Where(sql, tuple(v for f in found for v in f.values))
+def _words(text: str) -> Iterator[str]:
+    """Cut at spaces outside quotation marks; a backslash is a part of a Windows path."""
+    word = ""
+    for found in _PIECE.finditer(text):
+        if found["open"]:
+            raise UsageError(f"the filter {text!r}: a quotation mark is not closed", HELP)
+        if not found["space"]:
+            word += found["double"] or found["single"] or found["text"] or ""
+        elif word:
+            yield word
+            word = ""
+    if word:
+        yield word
+
+
+def _condition(name: str, value: str) -> Where:
+    if name in _CONDITIONS:
+        return _CONDITIONS[name](value)
+    # A key may have colons, as og:title has, and so may a value
+    parts = f"{_META.sub('', name)}:{value}".split(":")
+    return any_of(
+        [
+            conditions.meta(":".join(parts[:at]), ":".join(parts[at:]))
+            for at in range(1, min(len(parts), 4))
+        ]
+    )
+
+
+def _hint(name: str, value: str) -> str:
+    """What may have been meant."""
+    near = difflib.get_close_matches(name, [*_CONDITIONS, *_OTHER_NAMES], 1, 0.7)
+    if not normalize(value).strip():
+        meant = "A condition is a name, a colon and a value. "
+    elif near and near[0] != name:
+        meant = f"Did you mean {near[0]}:{value}? "
+    else:
+        meant = f"What documents say about themselves is asked by meta.{name}:{value}. "
+    return meant + HELP

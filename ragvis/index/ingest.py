@@ -24,6 +24,7 @@ from ragvis.index.moves import Moves
 from ragvis.index.plan import IndexReport, Plan, content_of
 from ragvis.index.walk import Found
 from ragvis.store.catalog import Catalog
+from ragvis.store.metadata import bounded
 from ragvis.store.rows import DocumentRow, FileRow, ItemRow
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ class Ingest:
             bad = replace(row, sha256=kept, error=str(error))
             return _Read(found, bad, was_open=was_open)
         content = content_of(found.path, row.sha256)
-        own = DocumentRow(content, reading.title, reading.problems, reading.metadata)
+        about = bounded(reading.metadata)
+        own = DocumentRow(content, reading.title, reading.problems, about)
         return _Read(found, row, own, reading.items)
 
     # --- commits --------------------------------------------------------------------------

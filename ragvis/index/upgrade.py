@@ -16,7 +16,7 @@ from ragvis.store import connection
 from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.lock import writer_lock
 from ragvis.store.rows import DocumentRow, FileRow, item_of
-from ragvis.store.schema import FORMAT, FROM_2, FROM_4, REBUILD, UNREAD, WORDS
+from ragvis.store.schema import FILTERS, FORMAT, FROM_2, FROM_4, REBUILD, UNREAD, WORDS
 from ragvis.store.trouble import sound, told
 from ragvis.types import Tell
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     import apsw
 
 FORMAT_1 = "catalog.sqlite"
-# What brings a catalog of an older format to where WORDS and UNREAD are to be made.
+# What brings a catalog of an older format to where WORDS, FILTERS and UNREAD are to be made.
 _STEPS = {"2": FROM_2 + FROM_4, "3": FROM_4, "4": FROM_4}
 _KEPT = ("encoder", "fingerprint", "dim", "generation")
 _FILES = "SELECT id, path, shown, size, mtime_ns, inode, sha256, title, error FROM file ORDER BY id"
 # An item's columns as ``item_of`` takes them, with nothing for those that format 1 lacks.
 _ITEMS = (
-    "SELECT 0, modality, ordinal, content, page, span_start, span_end, bbox, section, body, '', 0,"
-    " vector FROM item WHERE file_id = ? ORDER BY id"
+    "SELECT 0, modality, ordinal, content, page, span_start, span_end, bbox, section, body, '',"
+    " '{}', 0, vector FROM item WHERE file_id = ? ORDER BY id"
 )
 
 
@@ -61,7 +61,7 @@ def _upgrade_in_place(folder: Path, tell: Tell) -> None:
             found = str(db.execute("SELECT value FROM meta WHERE key = 'format'").get)
             if found not in _STEPS:
                 return  # another process was first
-            db.execute(_STEPS[found] + WORDS + UNREAD + REBUILD)
+            db.execute(_STEPS[found] + WORDS + FILTERS + UNREAD + REBUILD)
             db.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(FORMAT),))
 
 

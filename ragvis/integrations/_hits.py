@@ -9,7 +9,7 @@ from ragvis.types import Hit
 
 _KEYS = (
     *("id", "modality", "path", "file", "title", "section", "page", "span", "bbox", "ordinal"),
-    *("sha256", "score", "paths", "duplicates", "looks_like"),
+    *("sha256", "score", "paths", "duplicates", "looks_like", "metadata"),
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragvis.retriever.scoring import Scored
+from ragvis.store.tokens import words_of
 from ragvis.types import Hit
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _SAME_PICTURE = 0.99  # cosine; two receipts of one form reach 0.987 with pocket
 _SAME_TEXT = 0.8  # share of common word triples
 _MOST_JOINED = 3  # passages in one hit
 _COMPARED = 256  # hits that are compared with one another: their number goes in squared
+_DIGIT = re.compile(r"\d")
 Found = tuple[Hit, Scored]
 
 
@@ -58,9 +60,9 @@ class _Mark:
         """Of a hit."""
         if hit.modality == "image":
             return cls(scored.vector, (), frozenset())
-        words = re.findall(r"\w+", (hit.text or "").casefold())
+        words = [word.text for word in words_of(hit.text or "")]
         triples = frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
-        return cls(None, tuple(re.findall(r"\d+", hit.text or "")), triples)
+        return cls(None, tuple(word for word in words if _DIGIT.search(word)), triples)
 
     def is_same(self, other: _Mark) -> bool:
         """Two versions of a page that differ in a number are not the same at all."""

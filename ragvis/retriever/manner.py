@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ragvis.store.tokens import words_of
 from ragvis.store.words import content_words
 
 _PLAIN = r"(?:picture|photo|photograph|image|pic|drawing|screenshot|portrait)"
@@ -52,7 +53,7 @@ class Manner(NamedTuple):
     @classmethod
     def of(cls, text: str | None) -> Manner:
         """Judged by its words."""
-        words = re.findall(r"\w+", (text or "").lower())
+        words = [word.text for word in words_of(text or "")]
         keywords = bool(words) and len(content_words(text or "")) == len(set(words))
         return cls(bool(_PICTURES.search(text or "")), keywords)
 

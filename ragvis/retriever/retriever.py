@@ -326,4 +326,5 @@ def to_hit(item: ItemRow, scored: Scored) -> Hit:
         ordinal=item.ordinal,
         paths=tuple(f.shown for f in item.files),
         files=tuple(f.path for f in item.files),
+        metadata=item.metadata,
     )

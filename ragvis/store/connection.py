@@ -20,6 +20,7 @@ import apsw.sqlite_extra
 
 from ragvis.config import DEFAULT_INDEX
 from ragvis.errors import IndexDamaged, IndexMissing, MissingExtra
+from ragvis.store import sql_functions
 
 Stamp = tuple[int, int]  # device and inode
 
@@ -174,6 +175,7 @@ def _open(name: str, flags: int) -> apsw.Connection:
     _load_checksums()
     db = apsw.Connection(name, flags=flags)
     db.set_busy_timeout(_WAIT)
+    sql_functions.register(db)
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA synchronous = FULL")
     return db

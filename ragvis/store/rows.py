@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +36,7 @@ class DocumentRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """One retrievable unit. ``id`` is 0 until it is stored, and the last three are set by then."""
+    """One retrievable unit. ``id`` is 0 until it is stored, and the last four are set by then."""
 
     modality: Modality
     ordinal: int
@@ -51,6 +50,7 @@ class ItemRow:
     id: int = 0
     title: str = ""
     files: tuple[FileRow, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)  # its document's
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ EVERY = Where("1")  # file
 FILE_COLUMNS = "path, shown, size, mtime_ns, inode, sha256, label, error"
 ITEM_COLUMNS = (
     "id, modality, ordinal, content, page, span_start, span_end, bbox, section, body, title,"
-    " document_id"
+    " (SELECT metadata FROM document WHERE document.id = document_id), document_id"
 )
 
 
@@ -85,15 +85,15 @@ def place_of(item: ItemRow) -> tuple[Any, ...]:
 
 def item_of(row: tuple[Any, ...], files: tuple[FileRow, ...]) -> ItemRow:
     """An item out of its ``ITEM_COLUMNS``."""
-    id_, modality, ordinal, content, page, start, end, box, section, body, title, _ = row
+    id_, modality, ordinal, content, page, start, end, box, section, body, title, about, _ = row
     span = None if start is None else (start, end)
     place = (page, span, tuple(json.loads(box)) if box else None)
-    named = {"id": id_, "title": title, "files": files}
+    named = {"id": id_, "title": title, "files": files, "metadata": json.loads(about)}
     return ItemRow(modality, ordinal, content, *place, section, body, **named)
 
 
 def name_words(paths: list[str]) -> str:
-    """The files' names and their folders', as words, so that pictures can be found by them."""
+    """The files' names and their folders', so that pictures can be found by them."""
     parts = [os.path.split(os.path.splitext(path)[0]) for path in paths]
     names = (f"{os.path.basename(folder)} {stem}" for folder, stem in parts)
-    return " ".join(dict.fromkeys(w for name in names for w in re.findall(r"[^\W_]+", name)))
+    return " ".join(dict.fromkeys(part for name in names for part in name.split()))

@@ -22,11 +22,15 @@ UPDATE file SET size = -1 WHERE document_id IN (
     SELECT id FROM document WHERE content NOT LIKE '%:picture');
 UPDATE document SET content = 'old:' || id || ':' || content
     WHERE content NOT LIKE '%:picture' AND content NOT LIKE 'old:%';
+-- Names beyond ASCII were cut into other words: they are set again where a file is looked at.
+UPDATE file SET size = -1 WHERE path GLOB '*[^ -~]*';
 ALTER TABLE document ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE file ADD COLUMN path_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE file ADD COLUMN shown_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE file ADD COLUMN name_key TEXT NOT NULL DEFAULT '';
 DROP TRIGGER item_added; DROP TRIGGER item_renamed; DROP TRIGGER item_dropped;
 DROP TABLE item_words;
 """
-REBUILD = "INSERT INTO item_words(item_words) VALUES ('rebuild');"
 
 ITEMS = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -51,7 +55,10 @@ CREATE TABLE file (
     sha256 TEXT NOT NULL,           -- '' where it could not even be opened
     label TEXT NOT NULL,            -- its name as a title
     error TEXT,
-    document_id INTEGER REFERENCES document(id)
+    document_id INTEGER REFERENCES document(id),
+    path_key TEXT NOT NULL DEFAULT '',      -- normalized, with / between folders, for filters;
+    shown_key TEXT NOT NULL DEFAULT '',     -- triggers keep these three
+    name_key TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX file_by_document ON file(document_id);
 
@@ -78,26 +85,57 @@ CREATE INDEX item_by_content ON item(content);
 CREATE INDEX item_by_modality ON item(modality, id);
 """
 
-WORDS = """
+# What an item is found by, of its row and its document's. The functions are sql_functions.py's.
+_WORDS_OF = (
+    "SELECT {0}.id, indexed({0}.body), indexed({0}.title), indexed({0}.section),"
+    " indexed({0}.name), indexed({0}.near), indexed_metadata(document.metadata)"
+    " FROM {1} document WHERE document.id = {0}.document_id"
+)
+_KEYS_OF = "path_key = path_key(path), shown_key = path_key(shown), name_key = name_key(path)"
+
+# Items get their words with their title and name, which they are always stored without at first.
+WORDS = f"""
 CREATE VIRTUAL TABLE item_words USING fts5(
-    body, title, section, name, near, content='item', content_rowid='id',
-    tokenize="porter unicode61 remove_diacritics 2"
+    body, title, section, name, near, metadata, content='', contentless_delete=1,
+    tokenize="porter ascii tokenchars '.-'"
 );
-CREATE TRIGGER item_added AFTER INSERT ON item BEGIN
-    INSERT INTO item_words(rowid, body, title, section, name, near)
-    VALUES (new.id, new.body, new.title, new.section, new.name, new.near);
-END;
-CREATE TRIGGER item_renamed AFTER UPDATE OF title, name ON item BEGIN
-    INSERT INTO item_words(item_words, rowid, body, title, section, name, near)
-    VALUES ('delete', old.id, old.body, old.title, old.section, old.name, old.near);
-    INSERT INTO item_words(rowid, body, title, section, name, near)
-    VALUES (new.id, new.body, new.title, new.section, new.name, new.near);
+CREATE TRIGGER item_named AFTER UPDATE OF title, name ON item BEGIN
+    INSERT OR REPLACE INTO item_words(rowid, body, title, section, name, near, metadata)
+    {_WORDS_OF.format("new", "")};
 END;
 CREATE TRIGGER item_dropped AFTER DELETE ON item BEGIN
-    INSERT INTO item_words(item_words, rowid, body, title, section, name, near)
-    VALUES ('delete', old.id, old.body, old.title, old.section, old.name, old.near);
+    DELETE FROM item_words WHERE rowid = old.id;
     INSERT INTO dead VALUES (old.id, old.modality);
 END;
+"""
+
+FILTERS = f"""
+-- What documents say about themselves, normalized: each value, and each entry of a list.
+CREATE TABLE property (
+    document_id INTEGER NOT NULL REFERENCES document(id) ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (document_id, key, value)
+) WITHOUT ROWID;
+CREATE TRIGGER document_added AFTER INSERT ON document BEGIN
+    INSERT INTO property SELECT new.id, value ->> 0, value ->> 1
+    FROM json_each(properties(new.title, new.metadata));
+END;
+CREATE TRIGGER file_added AFTER INSERT ON file BEGIN
+    UPDATE file SET {_KEYS_OF} WHERE id = new.id;
+END;
+CREATE TRIGGER file_respelled AFTER UPDATE OF path, shown ON file BEGIN
+    UPDATE file SET {_KEYS_OF} WHERE id = new.id;
+END;
+"""
+
+# Of a catalog that was filled before it had these tables
+REBUILD = f"""
+INSERT INTO item_words(rowid, body, title, section, name, near, metadata)
+    {_WORDS_OF.format("item", "item,")};
+INSERT INTO property SELECT document.id, entry.value ->> 0, entry.value ->> 1
+    FROM document, json_each(properties(title, metadata)) AS entry;
+UPDATE file SET {_KEYS_OF};
 """
 
 LISTS = """
@@ -125,4 +163,4 @@ CREATE TABLE unread (
 ) WITHOUT ROWID;
 """
 
-TABLES = ITEMS + WORDS + LISTS + UNREAD
+TABLES = ITEMS + WORDS + FILTERS + LISTS + UNREAD
