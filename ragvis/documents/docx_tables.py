@@ -67,6 +67,7 @@ class _Spans:
         column = _number(row.find(f"{qn('w:trPr')}/{qn('w:gridBefore')}"), 0)
         if column:
             cells.append(_Growing(None, column, is_header=False))
+            self.are_any = True
         for node in _within(row, qn("w:tc")):
             across = _number(node.find(f"{qn('w:tcPr')}/{qn('w:gridSpan')}"), 1)
             self.are_any |= across > 1

@@ -23,7 +23,10 @@ _RELEVANT = frozenset(
     "transform".split()
 )
 UNKNOWN = "?"  # the value of a colour that a rule may or may not set
-_CHECKS = 20_000_000  # comparisons of an element with a rule, in one page
+# What is more than that in a page is not looked at.
+_CHECKS = 2_000_000  # comparisons of an element with a rule
+_SELECTORS = 50_000
+_LONGEST = 500  # characters of a selector or a value
 _NOISE = re.compile(
     r"/\*.*?(?:\*/|\Z)|<!--|-->|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL
 )
@@ -69,9 +72,11 @@ class StyleSheet:
             holds = _media((style.get("media") or "").lower())
             for selectors, block, inner in _blocks(style.text or "", holds):
                 declared = _declared(block)
-                for selector in selectors.split(",") if declared else ():
+                for selector in selectors.split(",", _SELECTORS - order) if declared else ():
                     order += 1
                     self._add(selector.strip(), order, inner, declared)
+                if order > _SELECTORS:
+                    return
 
     def of(self, node: etree._Element) -> Declarations:
         """What is declared of an element, by rules and by its own ``style``."""
@@ -89,7 +94,7 @@ class StyleSheet:
     def _add(
         self, selector: str, order: int, holds: int, declared: dict[str, tuple[str, bool]]
     ) -> None:
-        if _GENERATED.search(selector):
+        if len(selector) > _LONGEST or _GENERATED.search(selector):
             return
         last = re.split(r"[\s>+~]+", selector.replace(":root", "html"))[-1]
         bare = _CONDITION.sub("", last)
@@ -114,10 +119,10 @@ class StyleSheet:
     def _cascade(self, tag: str, own_id: str, class_: str) -> dict[str, tuple[str, bool]]:
         classes = frozenset(class_.split())
         keys = ["", tag, f"#{own_id}", *(f".{name}" for name in classes)]
-        near = [rule for key in keys for rule in self._rules.get(key, ())]
-        self._checks -= len(near)
+        self._checks -= sum(len(self._rules.get(key, ())) for key in keys)
         if self._checks < 0:
             return {}
+        near = [rule for key in keys for rule in self._rules.get(key, ())]
         fitting = sorted((r for r in near if r.fits(tag, own_id, classes)), key=lambda r: r.rank)
         merged: dict[str, tuple[str, bool]] = {}
         for rule in fitting:
@@ -150,7 +155,7 @@ def _declared(block: str) -> dict[str, tuple[str, bool]]:
         name, _, value = part.partition(":")
         name = name.strip()
         if name in _RELEVANT:
-            bare = value.partition("!")[0].strip()
+            bare = value.partition("!")[0].strip()[:_LONGEST]
             found[name] = bare, "!important" in value.replace(" ", "")
     return found
 

@@ -20,6 +20,7 @@ _IN_PIXELS = {"em": 16.0, "rem": 16.0, "vw": 12.0, "%": 12.0, "pt": 1.33}
 _NOTHING_LEFT = re.compile(
     r"rect\((?:0[a-z]*[\s,]*){4}\)|rect\((?:1px[\s,]*){4}\)|inset\((?:50|100)%.*\)"
 )
+_PAGE = ("html", "body")
 _CLEAR = "transparent"
 _FINDABLE = "until-found"  # hidden until somebody searches the page for it
 _TINY = 1.4  # pixels
@@ -44,11 +45,12 @@ class Seen:
         return self.color != _CLEAR and not _are_equal(self.color, self.background)
 
     def within(self, node: etree._Element, declared: Declarations) -> Seen:
-        """The same inside of an element."""
+        """The same inside of an element. A page that is hidden as a whole waits for a script."""
         color = declared.get("color") or (node.get("color") if node.tag == "font" else None)
         background = _background(node, declared)
-        size = _font_size(declared)
-        visibility = declared.get("visibility", "inherit")
+        is_page = node.tag in _PAGE
+        size = None if is_page else _font_size(declared)
+        visibility = "inherit" if is_page else declared.get("visibility", "inherit")
         has_color = color is not None or node.tag == "a"  # links have a colour of their own
         return Seen(
             self.is_shown if visibility == "inherit" else visibility not in ("hidden", "collapse"),
@@ -60,8 +62,8 @@ class Seen:
 
 def is_left_out(node: etree._Element, declared: Declarations) -> bool:
     """Whether an element and all that is in it is not seen."""
-    if node.tag in ("html", "body"):
-        return False  # a script will show the page
+    if node.tag in _PAGE:
+        return False
     if node.get("aria-hidden") == "true" or node.get("hidden", _FINDABLE) != _FINDABLE:
         return True
     return bool(declared) and _is_away(declared) and not _speaks_for_a_formula(node)

@@ -40,7 +40,17 @@ _DISPLAYED = {
 _HEADINGS = frozenset(f"h{i}" for i in range(1, 7))
 _PRE = frozenset(("pre", "textarea", "listing", "xmp", "plaintext"))
 _TYPED = frozenset(
-    ("", "text", "search", "tel", "url", "email", "number", "date", "time", "submit")
+    (
+        "",
+        "text",
+        "search",
+        "tel",
+        "url",
+        "email",
+        "number",
+        "date",
+        "time",
+    )
 )
 _TABLE_PARTS = frozenset(("thead", "tbody", "tfoot"))
 _MAX_SPAN = 1000  # columns, as in the standard of HTML

@@ -1,7 +1,7 @@
 """Which column each cell of a table stands in, once merged cells are spread over what they cover.
 
-The columns are those of the row with the most cells: a span that no other cell divides is one
-column, whatever number the file gives.
+The columns are those of the row with the most cells, and a cell covers a column if it covers its
+middle. A span that no other cell divides is one column, whatever number the file gives.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def arrange(rows: Sequence[Sequence[Cell]]) -> list[list[Slot]]:
     """The slots of each row, from left to right; time and size are linear in the cells."""
     spare = _SPARE * sum(map(len, rows)) + _SPARE_AT_LEAST
     lines = _place(rows, spare)
-    columns = sorted({placed.start for placed in max(lines, key=len, default=[])})
+    columns = sorted((p.start + p.end) / 2 for p in max(lines, key=len, default=[]))
     slots = []
     for number, line in enumerate(lines):
         slots.append(_slots(line, number, columns, spare))
@@ -83,18 +83,17 @@ def _line(row: Sequence[Cell], number: int, hanging: list[_Placed]) -> list[_Pla
     return line + hanging[above:]
 
 
-def _slots(line: list[_Placed], number: int, columns: list[int], spare: int) -> list[Slot]:
+def _slots(line: list[_Placed], number: int, columns: list[float], spare: int) -> list[Slot]:
     if len(line) == 1:
         return [Slot(line[0].cell, is_own=line[0].first == number)]
     slots: list[Slot] = []
-    reached = 0
     for placed in line:
         start, end = (bisect_left(columns, at) for at in (placed.start, placed.end))
-        gap, more = max(0, start - reached), max(0, end - start - 1)
+        gap = max(0, start - len(slots))
+        more = max(0, end - len(slots) - gap - 1)
         spare -= gap + more
         if spare < 0:
             gap = more = 0
-        reached = max(reached, end)
         cell = placed.cell if placed.cell.key is not None else None
         slots += [Slot(None)] * gap
         slots.append(Slot(cell, is_own=cell is not None and placed.first == number))

@@ -70,7 +70,7 @@ class _Renderer:
         self.places: dict[Hashable, int] = {}
         self._length = 0
         self._break: Break | None = None
-        self._space = ""  # white space that is left out at the end of a line
+        self._spaces: list[str] = []  # white space that is left out at the end of a line
         self._is_fresh = True  # nothing stands before in the line or cell
         self._waiting: list[HeadingStart | Place] = []  # for the text of a heading
 
@@ -88,13 +88,14 @@ class _Renderer:
 
     def _write(self, text: str) -> None:
         body = text.rstrip()
-        if not body:
-            self._space += text
-            return
-        self._write_break()
-        self._put((self._space + body).lstrip() if self._waiting else self._space + body)
-        self._space = text[len(body) :]
-        self._is_fresh = False
+        if body:
+            is_first = bool(self._waiting)  # of a heading, which starts at its first letter
+            self._write_break()
+            before = "".join(self._spaces)
+            self._put(body.lstrip() if is_first else before + body)
+            self._spaces.clear()
+            self._is_fresh = False
+        self._spaces.append(text[len(body) :])
 
     def _write_break(self) -> None:
         """Write the break that is due, then the heading that waits for its text."""
@@ -111,13 +112,13 @@ class _Renderer:
         self._waiting.clear()
 
     def _write_joint(self, kind: Break) -> None:
-        self._space = ""
+        self._spaces.clear()
         if not self._is_fresh:
             ended = self.pieces[-1].endswith((",", ";", ":", ".", "!", "?"))
             self._put("; " if kind == Break.SEMICOLON and not ended else " ")
 
     def _write_lines(self, kind: Break) -> None:
-        self._space = ""
+        self._spaces.clear()
         self._is_fresh = True
         if self.pieces:
             self._put("\n\n" if kind == Break.PARAGRAPH else "\n")
@@ -126,7 +127,7 @@ class _Renderer:
         if self._break is not None and self._break > Break.SEMICOLON:
             self._write_lines(self._break)
         self._break = None
-        self._space = ""
+        self._spaces.clear()
         self._is_fresh = True
         self._put(" | ")
 
