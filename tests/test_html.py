@@ -154,7 +154,8 @@ def test_two_breaks_end_a_paragraph(file: Path) -> None:
 
 
 def test_a_number_above_a_number_is_not_part_of_it(file: Path) -> None:
-    assert text_of(file, "<p>10<sup>6</sup> m<sup>2</sup>, 7<sup>th</sup></p>") == "10^6 m2, 7th"
+    html = "<p>10<sup>6</sup> m<sup>2</sup>, 7<sup>th</sup>, by <b>Quill</b><sup><a>1</a></sup></p>"
+    assert text_of(file, html) == "10^6 m2, 7th, by Quill^1"
 
 
 def test_formulas_in_one_line(file: Path) -> None:

@@ -25,6 +25,7 @@ from ragvis.errors import BadFile
 
 _LONG = 1000  # characters of a cell of several paragraphs that are kept apart
 _EXPONENTS = frozenset("0123456789+-\u2212")
+_TAIL = 3  # letters of a word; units are shorter
 _LABEL = 80  # characters of a merged cell that is said again in each row that it covers
 
 
@@ -63,7 +64,7 @@ class TextBuilder:
         self._heading: int | None = None  # index of the open heading's token
         self.is_spaced = True  # white space comes last, or nothing has come yet
         self._is_broken = True  # the same of a line's end
-        self._is_number = False  # a digit comes last
+        self._tail = ""  # the last characters
         self._is_raised = False
         self._merged: dict[Hashable, str] = {}  # what merged cells say
         self._characters = 0
@@ -76,13 +77,14 @@ class TextBuilder:
         """
         if not text:
             return
-        if self._is_raised and self._is_number and text[0] in _EXPONENTS:
+        if self._is_raised and _is_apart(self._tail, text):
             text = "^" + text
         self._is_raised = False
         if self._rows and not text.isspace():
             self._note_text(self._rows[-1], text)
         self._put(text)
-        self.is_spaced, self._is_number = text[-1].isspace(), text[-1].isdecimal()
+        self.is_spaced = text[-1].isspace()
+        self._tail = (self._tail + text[-_TAIL:])[-_TAIL:]
         self._is_broken = self._is_broken and text.isspace()
 
     def write_inline(self, text: str) -> None:
@@ -91,13 +93,13 @@ class TextBuilder:
         self.write(words.lstrip() if self.is_spaced else words)
 
     def raise_next(self, is_raised: bool = True) -> None:
-        """The next text is a superscript. A number above a number is kept apart from it by a
-        ``^``: ten to the sixth is not 106."""
+        """The next text is a superscript. A number above a number or a word is kept apart from it
+        by a ``^``: ten to the sixth is not 106, and a word is found beside the mark of its note."""
         self._is_raised = is_raised
 
     def add_break(self, kind: Break) -> None:
         """End the word, the line or the paragraph where it has not ended yet."""
-        self._is_number = False
+        self._tail = ""
         if self._rows:
             self._rows[-1].breaks.append(len(self._tokens))
         self._tokens.append(kind)
@@ -214,6 +216,7 @@ class TextBuilder:
             row.separators.append(len(self._tokens))
             self._tokens.append(Separator())
             self.is_spaced = self._is_broken = True
+            self._tail = ""
         row.columns += 1
 
     def _replace(self, indexes: Sequence[int], token: Token) -> None:
@@ -224,3 +227,10 @@ class TextBuilder:
         """The words of the tokens from one index on."""
         words = (" " if isinstance(token, Break) else token for token in self._tokens[start:])
         return storable(" ".join("".join(w for w in words if isinstance(w, str)).split()))
+
+
+def _is_apart(before: str, raised: str) -> bool:
+    """Whether a superscript is not part of what stands before it, as that of a unit is."""
+    if before[-1:].isdecimal():
+        return raised[0] in _EXPONENTS
+    return raised[0].isdecimal() and len(before) == _TAIL and before.isalpha()
