@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,12 +86,12 @@ def storable(text: str) -> str:
 
 def around(page: Page, at: int) -> tuple[str, str]:
     """The heading above a place in a text, and the words around it, within its section."""
-    above = [h for h in page.headings if h.start <= at]
-    below = [h.start for h in page.headings if h.start > at]
-    start = max(at - NEAR, above[-1].start if above else 0)
-    end = min(at + NEAR, *below[:1], len(page.text))
+    below = bisect_right(page.headings, at, key=lambda heading: heading.start)
+    above = page.headings[below - 1] if below else None
+    start = max(at - NEAR, above.start if above else 0)
+    end = min(at + NEAR, *(h.start for h in page.headings[below : below + 1]), len(page.text))
     words = page.text[start:end].split()
-    return (above[-1].title if above else ""), " ".join(words)
+    return (above.title if above else ""), " ".join(words)
 
 
 def short(title: str) -> str:
