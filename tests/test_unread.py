@@ -70,6 +70,10 @@ def test_counts_outlast_runs_over_other_paths_and_follow_their_own(
     assert index.unread() == {".heic": 2, ".csv": 1, ".eml": 1}
     index.remove([files / "sub"])
     assert index.unread() == {".csv": 1, ".eml": 1}
+    touch(tmp_path / "emptied", "a.epub")
+    index.add([tmp_path / "emptied"])
+    (tmp_path / "emptied" / "a.epub").unlink()
+    assert index.unread() == {".csv": 1, ".eml": 1}
     files.rename(tmp_path / "renamed")
     index.add([tmp_path / "renamed"])
     assert index.unread() == {".heic": 2, ".csv": 1, ".eml": 1}  # not twice

@@ -55,7 +55,7 @@ def test_a_drive_that_is_gone_keeps_its_files_in_the_index(
     index.add([folder])
     shutil.copytree(folder, folder.parent / "kept")
     happens(folder)
-    said = f"12 of the 12 files that the index knows in {folder}"
+    said = f"all 12 files that the index knows in {folder}"
     with pytest.raises(FilesGone, match=said) as e:
         index.add([folder])
     assert (e.value.exit_code, "--prune" in e.value.hint) == (2, True)
@@ -99,6 +99,8 @@ def test_what_is_there_is_read_though_a_drive_is_gone(
     report = e.value.report
     assert (report.added, report.unchanged, report.removed, report.gone) == (1, 3, 1, 7)
     assert Retriever(index).search("note", k=9, modality="text")
+    assert index.unread() == {}
+    (drive / "a.heic").touch()
     assert index.unread() == {".heic": 1}
     assert index.prune([drive]) == 7
     assert index.status().files == 4
@@ -114,7 +116,7 @@ def test_one_folder_of_several_that_is_empty_is_asked_about(
     index = make_index()
     index.add([folder])
     empty(folder / "nas")
-    with pytest.raises(FilesGone, match=f"10 of the 10 files that the index knows in {folder}/nas"):
+    with pytest.raises(FilesGone, match=f"all 10 files that the index knows in {folder}/nas"):
         index.add([folder])
     shutil.rmtree(folder / "nas")  # a folder below that somebody took away is no mount point
     assert index.add([folder]).removed == 10
@@ -312,6 +314,10 @@ def test_prune_without_paths_forgets_all_that_is_gone(drive: Path, tmp_path: Pat
     command = ("index", "--prune", "-i", tmp_path / "index")
     assert "3 removed (nothing was done)" in run_command_line(*command, "--dry-run").stdout
     assert "3 removed" in run_command_line(*command).stdout
+    shutil.rmtree(drive)
+    drive.mkdir()
+    said = run_command_line("index", drive, "-i", tmp_path / "index").stderr
+    assert "the only file that the index knows in" in said
     assert "missing argument" in run_command_line("index", "-i", tmp_path / "index").stderr
     assert "missing argument" in run_command_line(*command, "--watch").stderr
 

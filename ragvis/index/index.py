@@ -26,7 +26,7 @@ from ragvis.media.fit import Fit
 from ragvis.store.catalog import Catalog
 from ragvis.store.file_table import UnreadRow
 from ragvis.store.lock import writer_lock
-from ragvis.store.places import is_gone
+from ragvis.store.places import is_bare
 from ragvis.store.rows import EVERY, FileRow, ItemRow, Where
 from ragvis.store.trouble import sound
 from ragvis.store.vector_index import VectorIndex
@@ -274,7 +274,7 @@ class Index:
             IndexLocked, StorageError: as ``add``.
         """
         with self._writing() as writer:
-            unread = set() if paths else {row for row in writer.unread() if is_gone(row[0])}
+            unread = set() if paths else {row for row in writer.unread() if is_bare(row[0])}
             return self._forget(writer, gone_files(writer.files(), paths), unread)
 
     def _forget(self, writer: Catalog, files: Iterable[str], unread: set[UnreadRow]) -> int:

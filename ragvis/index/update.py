@@ -14,7 +14,7 @@ from ragvis.index.vanished import Vanished
 from ragvis.index.walk import Paths, Walk, ancestors, is_under, roots_of
 from ragvis.store.catalog import Catalog
 from ragvis.store.file_table import UnreadRow
-from ragvis.store.places import is_gone
+from ragvis.store.places import is_bare, is_gone
 from ragvis.store.rows import FileRow
 
 
@@ -75,21 +75,23 @@ def _unread_anew(
 
 
 def unread_there(rows: Iterable[UnreadRow]) -> dict[str, int]:
-    """Files of kinds that no reader reads, by suffix, in the folders that are there; largest
-    counts first."""
+    """Files of kinds that no reader reads, by suffix, in the folders that still hold something;
+    largest counts first."""
     rows = list(rows)
-    gone = {folder for folder in {row[0] for row in rows} if is_gone(folder)}
+    bare = {folder for folder in {row[0] for row in rows} if is_bare(folder)}
     found = Counter[str]()
     for folder, suffix, count in rows:
-        found[suffix] += 0 if folder in gone else count
+        found[suffix] += 0 if folder in bare else count
     return by_count(+found)
 
 
 def question(kept: Vanished, report: object) -> FilesGone:
     """What is raised where files were kept that may have to go."""
     places = ", ".join(kept.places[:3]) + (", …" if len(kept.places) > 3 else "")
+    gone = f"{len(kept.paths)} of the" if len(kept.paths) < kept.known else "all"
+    what = f"{gone} {kept.known} files" if kept.known > 1 else "the only file"
     return FilesGone(
-        f"{len(kept.paths)} of the {kept.known} files that the index knows in {places} are gone",
+        f"{what} that the index knows in {places} {'are' if kept.known > 1 else 'is'} gone",
         "They were kept. Is a drive not mounted? To forget them, give --prune (prune=True).",
         report,
     )

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ragvis.index.walk import Walk, ancestors
+from ragvis.store.places import is_bare
 
 _LEAST = 10  # files that have to go from one folder at once before that is asked about
 _REMAINS = 10  # a folder that has less than one in so many of its files left counts as empty
@@ -68,16 +69,8 @@ def _is_swept(path: str, walk: Walk, had: Counter[str], left: Counter[str]) -> b
     """Whether a file went together with its folder's others."""
     folder = os.path.dirname(path)
     if path in walk.roots:  # its folder was not looked into
-        return _is_bare(folder)
+        return is_bare(folder)
     return had[folder] > _REMAINS * left[folder]
-
-
-def _is_bare(folder: str) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return next(entries, None) is None
-    except OSError:
-        return True
 
 
 def _below(paths: Iterable[str]) -> Counter[str]:

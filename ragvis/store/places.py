@@ -65,6 +65,17 @@ class Places:
         return (*there, *gone)
 
 
+def is_bare(folder: str) -> bool:
+    """Whether a folder is gone or has nothing in it; one that cannot be looked into is not bare."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+
+
 def is_gone(path: str) -> bool:
     """Whether nothing is there any more; what only cannot be looked at is not gone."""
     try:
