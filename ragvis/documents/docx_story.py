@@ -187,7 +187,8 @@ class StoryWriter:
         if mark is not None:
             own = look_of(mark).is_hidden
             is_hidden = is_hidden if own is None else own
-            is_hidden = is_hidden or mark.find(qn("w:del")) is not None
+            joins = (mark.find(qn(f"w:{name}")) for name in ("del", "specVanish"))
+            is_hidden = is_hidden or any(join is not None for join in joins)
         if is_hidden:
             return Break.SPACE
         is_item = properties is not None and properties.find(qn("w:numPr")) is not None
