@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 import lxml.html
 from lxml import etree
 
+from ragvis.documents.encoding import declared_encoding, decode
 from ragvis.documents.model import (
     Document,
     Figure,
@@ -24,7 +25,6 @@ from ragvis.documents.model import (
     storable,
     title_from_name,
 )
-from ragvis.documents.text import decode
 from ragvis.errors import BadFile
 from ragvis.media import images
 from ragvis.media.fit import Fit
@@ -40,7 +40,8 @@ _HEADINGS = {f"h{i}" for i in range(1, 7)}
 
 def read(path: Path) -> Document:
     """The page's text as one page, and its inlined pictures."""
-    text = decode(path.read_bytes())
+    data = path.read_bytes()
+    text = decode(data, declared_encoding(data))
     # lxml refuses str input with an encoding declaration
     text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
     if not text.strip():

@@ -6,19 +6,10 @@ import re
 from bisect import bisect_right
 from pathlib import Path
 
-from charset_normalizer import from_bytes
-
+from ragvis.documents.encoding import decode
 from ragvis.documents.model import MAX_TEXT, Document, Heading, Page, storable, title_from_name
 from ragvis.errors import BadFile
 
-_BOMS = (
-    (b"\xff\xfe\x00\x00", "utf-32"),  # begins as UTF-16's does, so it is looked for first
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
-_FEW_BAD = 0.01  # share of undecodable characters at which a text is still UTF-8, a little torn
 _ATX = re.compile(r"^ {0,3}#{1,6}[ \t]+([^\r\n]+)", re.MULTILINE)
 _SETEXT = re.compile(
     r"^(?=\S)(?![-*+>] )([^\r\n]{1,200})\r?\n(?:={3,}|-{3,})[ \t]*\r?$", re.MULTILINE
@@ -39,29 +30,6 @@ def read(path: Path) -> Document:
     headings = _headings(text) if path.suffix.lower() in _MARKDOWN else ()
     title = headings[0].title if headings else _first_line_title(text) or title_from_name(path)
     return Document(title, (Page(None, text, headings),))
-
-
-def decode(data: bytes) -> str:
-    """Bytes of a text file in whatever encoding they are.
-
-    Raises:
-        BadFile: they are not text.
-    """
-    for bom, encoding in _BOMS:
-        if data.startswith(bom):
-            return data.decode(encoding, "replace")
-    if b"\x00" in data[:8192]:
-        raise BadFile("binary data, not text")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        torn = data.decode("utf-8", "replace")
-    if torn.count("\ufffd") <= _FEW_BAD * len(torn):
-        return torn
-    best = from_bytes(data[: 2**20]).best()
-    if best is None:
-        raise BadFile("text in no known encoding")
-    return data.decode(best.encoding, "replace")
 
 
 def _headings(text: str) -> tuple[Heading, ...]:
