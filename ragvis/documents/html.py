@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 import lxml.html
 from lxml import etree
 
+from ragvis.documents.encoding import declared_encoding, decode
 from ragvis.documents.html_style import StyleSheet
 from ragvis.documents.html_visibility import Seen
 from ragvis.documents.html_writer import HtmlWriter
@@ -27,7 +28,6 @@ from ragvis.documents.model import (
     storable,
     title_from_name,
 )
-from ragvis.documents.text import decode
 from ragvis.documents.text_tokens import Story
 from ragvis.errors import BadFile
 from ragvis.media import images
@@ -39,7 +39,8 @@ MAX_METADATA = 2000  # characters of one of them
 
 def read(path: Path) -> Document:
     """The page's text as one page, and its inlined pictures."""
-    text = decode(path.read_bytes())
+    data = path.read_bytes()
+    text = decode(data, declared_encoding(data))
     # lxml refuses str input with an encoding declaration
     text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
     if not text.strip():

@@ -1,7 +1,8 @@
 """Cutting text into passages: on headings, paragraphs and sentences, within a token limit.
 
-The spans of a page partition its text: every character is in exactly one passage, and nothing is
-cut off to fit. Counting is the encoder's own, so what is embedded is what is stored.
+The spans of a page partition its text: every character is in exactly one passage, except blanks
+before the first, and nothing is cut off to fit. Counting is the encoder's own, so what is embedded
+is what is stored.
 """
 
 from __future__ import annotations
@@ -117,8 +118,12 @@ class Cutter:
 
 
 def _sections(page: Page) -> list[Span]:
-    """The page cut at its headings; a heading opens its section."""
-    bounds = sorted({0, len(page.text), *(h.start for h in page.headings)})
+    """The page cut at its headings; a heading opens its section.
+
+    Blanks in the beginning stand for what is no text, such as a file's front matter.
+    """
+    start = len(page.text) - len(page.text.lstrip())
+    bounds = sorted({start, len(page.text), *(h.start for h in page.headings if h.start > start)})
     return [(a, b) for a, b in pairwise(bounds) if a < b]
 
 

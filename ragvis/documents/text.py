@@ -1,29 +1,19 @@
-"""Plain text and Markdown. The extracted text is the file's own, so spans point into the file."""
+"""Plain text and Markdown. The extracted text is the file's own, so spans point into the file.
+
+A Markdown file's front matter and comments are no text: blanks stand in their place.
+"""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from pathlib import Path
 
-from charset_normalizer import from_bytes
-
-from ragvis.documents.model import MAX_TEXT, Document, Heading, Page, storable, title_from_name
+from ragvis.documents import markdown
+from ragvis.documents.encoding import decode
+from ragvis.documents.front_matter import front_matter
+from ragvis.documents.model import MAX_TEXT, Document, Page, storable, title_from_name
 from ragvis.errors import BadFile
 
-_BOMS = (
-    (b"\xff\xfe\x00\x00", "utf-32"),  # begins as UTF-16's does, so it is looked for first
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
-_FEW_BAD = 0.01  # share of undecodable characters at which a text is still UTF-8, a little torn
-_ATX = re.compile(r"^ {0,3}#{1,6}[ \t]+([^\r\n]+)", re.MULTILINE)
-_SETEXT = re.compile(
-    r"^(?=\S)(?![-*+>] )([^\r\n]{1,200})\r?\n(?:={3,}|-{3,})[ \t]*\r?$", re.MULTILINE
-)
-_FENCE = re.compile(r"^ {0,3}(```|~~~)", re.MULTILINE)
 _MARKDOWN = {".md", ".markdown"}
 
 
@@ -31,57 +21,29 @@ def read(path: Path) -> Document:
     """The file as one page.
 
     Raises:
-        BadFile: binary, or in no known encoding.
+        BadFile: binary, in no known encoding, or too long.
     """
-    text = storable(decode(path.read_bytes()))
-    if len(text) > MAX_TEXT:
+    data = path.read_bytes()
+    text = storable(decode(data)) if len(data) <= 4 * MAX_TEXT else ""  # at most 4 a character
+    if len(text) > MAX_TEXT or len(data) > 4 * MAX_TEXT:
         raise BadFile(f"over {MAX_TEXT // 2**20} million characters")
-    headings = _headings(text) if path.suffix.lower() in _MARKDOWN else ()
-    title = headings[0].title if headings else _first_line_title(text) or title_from_name(path)
-    return Document(title, (Page(None, text, headings),))
+    if path.suffix.lower() in _MARKDOWN:
+        return _markdown(text, path)
+    title = _first_line_title(text) or title_from_name(path)
+    return Document(title, (Page(None, text),))
 
 
-def decode(data: bytes) -> str:
-    """Bytes of a text file in whatever encoding they are.
-
-    Raises:
-        BadFile: they are not text.
-    """
-    for bom, encoding in _BOMS:
-        if data.startswith(bom):
-            return data.decode(encoding, "replace")
-    if b"\x00" in data[:8192]:
-        raise BadFile("binary data, not text")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        torn = data.decode("utf-8", "replace")
-    if torn.count("\ufffd") <= _FEW_BAD * len(torn):
-        return torn
-    best = from_bytes(data[: 2**20]).best()
-    if best is None:
-        raise BadFile("text in no known encoding")
-    return data.decode(best.encoding, "replace")
-
-
-def _headings(text: str) -> tuple[Heading, ...]:
-    found = [(m.start(), m[1].strip(" \t#")) for m in _ATX.finditer(text)]
-    found += [(m.start(), m[1].strip()) for m in _SETEXT.finditer(text)]
-    fences = _fence_lines(text)
-    # An odd number of fence lines before it means that a line stands inside a code block.
-    kept = [(at, title) for at, title in found if title and not bisect_right(fences, at) % 2]
-    return tuple(Heading(at, title) for at, title in sorted(kept))
-
-
-def _fence_lines(text: str) -> list[int]:
-    """Where code blocks open and close, in turn; one kind of fence does not close the other."""
-    places: list[int] = []
-    opened = ""
-    for match in _FENCE.finditer(text):
-        if opened in ("", match[1]):
-            opened = "" if opened else match[1]
-            places.append(match.start())
-    return places
+def _markdown(text: str, path: Path) -> Document:
+    matter = front_matter(text)
+    said = matter.values if matter else {}
+    start = matter.end if matter else 0
+    body = markdown.without_comments(markdown.blank(text[:start]) + text[start:])
+    headings = markdown.headings(body)
+    first = headings[0].title if headings else _first_line_title(body)
+    title = said.get("title") or first or title_from_name(path)
+    # A note that is nothing but front matter is found by it.
+    page = Page(None, body if body.strip() else text, headings)
+    return Document(title, (page,), metadata=said)
 
 
 def _first_line_title(text: str) -> str | None:
