@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from conftest import WordEncoder
 from ragvis import encoder as encoders
 from ragvis.errors import IndexDamaged, IndexLocked
 from ragvis.index import Index, upgrade
+from ragvis.index.filters import parse_filter
 from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.retriever import Retriever
-from ragvis.store.catalog import Catalog
+from ragvis.store import connection
+from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.lock import writer_lock
-from ragvis.store.schema import FORMAT
+from ragvis.store.schema import FORMAT, FROM_2
 
 MADE = Path(__file__).parent / "data" / "index-format-1.zip"
 
@@ -120,3 +123,47 @@ def test_a_change_of_format_2_is_whole_or_not_at_all(
             Index.open(second)
     assert Catalog.open(second).format == "2"
     assert Index.open(second).status().images == 2
+
+
+# What formats 2 to 4 made of their items' words
+WORDS_4 = """
+CREATE VIRTUAL TABLE item_words USING fts5(
+    body, title, section, name, near, content='item', content_rowid='id',
+    tokenize="porter unicode61 remove_diacritics 2"
+);
+CREATE TRIGGER item_added AFTER INSERT ON item BEGIN SELECT 1; END;
+CREATE TRIGGER item_renamed AFTER UPDATE OF title, name ON item BEGIN SELECT 1; END;
+CREATE TRIGGER item_dropped AFTER DELETE ON item BEGIN SELECT 1; END;
+INSERT INTO item_words(item_words) VALUES ('rebuild');
+"""
+DROP_2 = "DROP TRIGGER item_added; DROP TRIGGER item_renamed; DROP TRIGGER item_dropped;"
+
+
+@pytest.fixture
+def fourth(second: Path) -> Path:
+    """Format 4 as it was, with a decomposed file name and a soft hyphen in a passage."""
+    with closing(connection.open_to_write(second / CATALOG)) as db, connection.transaction(db):
+        db.execute(DROP_2 + "DROP TABLE item_words;" + FROM_2)
+        db.execute(
+            "UPDATE item SET body = 'a com\u00adpres\u00adsor' WHERE ordinal = 0 AND page IS NULL"
+        )
+        db.execute(
+            "UPDATE file SET path = '/srv/notes/re\u0301sume\u0301.png' WHERE path LIKE '%.png'"
+        )
+        db.execute(WORDS_4 + "UPDATE meta SET value = '4' WHERE key = 'format'")
+    return second
+
+
+def test_words_and_names_of_format_4_are_found_in_any_spelling(fourth: Path) -> None:
+    index = Index.open(fourth)
+    catalog = index._catalog
+    assert catalog.format == str(FORMAT)
+    assert [hit[0] for hit in catalog.word_search("compressor", "text", 9)]
+    assert not catalog.word_search("pres", "text", 9)
+    assert len(catalog.matching("image", parse_filter("name:résumé"))) == 1
+    assert len(catalog.matching("image", parse_filter("path:/SRV/notes type:png"))) == 1
+    changed = [row.size for path, row in catalog.files().items() if not path.isascii()]
+    assert changed == [-1]  # its name is made words anew
+    assert index.verify() == []
+    assert index.remove(["/srv/notes"]) == 5
+    assert catalog.word_search("compressor", "text", 9) == []

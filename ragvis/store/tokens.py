@@ -28,7 +28,7 @@ _CHAIN = re.compile(rf"{_W}++(?:(?:-|(?<=[0-9])\.(?=[0-9])){_W}++)*+")
 _THOUSANDS = re.compile(
     rf"[1-9](?<!{_W}[0-9])(?<!{_W}[-.,'/][0-9])[0-9]{{0,2}}(?:(?:,[0-9]{{3}})++(?![0-9]|,[0-9])"
     r"|(?:'[0-9]{3})++(?![0-9]|'[0-9])"
-    r"|(?:\.[0-9]{3}){2,}+(?![0-9]|\.[0-9])"
+    r"|(?:\.[0-9]{3}){2}(?![0-9]|\.[0-9])"  # four such groups are an address
     r"|(?:\.[0-9]{3})++(?=,[0-9]{1,2}(?![0-9])))"
 )
 _PHONE = (
@@ -52,6 +52,10 @@ _DIGIT = re.compile("[0-9]")
 _JOINT = re.compile(r"[-.]")
 _NO_SEPARATORS = str.maketrans("", "", "-+()/ ")
 _EITHER = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")  # a decimal, or thousands in half of Europe
+
+
+# Written without spaces: marks cut these, for want of better, into what can be found again.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 
 
 class Word(NamedTuple):
@@ -137,8 +141,8 @@ class _Separators(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
-        is_part = char.isascii() or char.isalnum() or unicodedata.category(char)[0] == "M"
-        kept = self[code] = char if is_part else "\t"
+        is_mark = unicodedata.category(char)[0] == "M" and not _UNSPACED.match(char)
+        kept = self[code] = char if char.isascii() or char.isalnum() or is_mark else "\t"
         return kept
 
 
