@@ -217,14 +217,6 @@ def share_of(seen: Any, wanted: Any) -> float:
     return sum(wanted(*pixel) for pixel in pixels) / len(pixels)
 
 
-def test_hyphens_at_line_ends_do_not_shift_the_place(tmp_path: Path) -> None:
-    from ragvis.documents.pdf_page import _places
-
-    raw = "ab\r\ncd\ufffe\r\nef\ufffegh\ufffe\nx"
-    text = raw.replace("\r\n", "\n").replace("\ufffe\n", "").replace("\ufffe", "")
-    assert "".join(raw[i] for i in _places(raw)) == text == "ab\ncdefghx"
-
-
 def test_what_is_around_a_passage_is_whole_words(tmp_path: Path) -> None:
     for line in (
         "The compressor needs quarterly maintenance. ",

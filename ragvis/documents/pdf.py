@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from functools import partial
-from itertools import count
+import logging
+from collections.abc import Iterator, Set
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pypdfium2 as pdfium
@@ -20,17 +20,19 @@ from ragvis.documents.model import (
     storable,
     title_from_name,
 )
+from ragvis.documents.pdf_garbled import MUCH, readable
+from ragvis.documents.pdf_hidden import hidden
+from ragvis.documents.pdf_hyphens import Words, known_words
+from ragvis.documents.pdf_notes import lines_of
+from ragvis.documents.pdf_objects import PageObjects, objects_of
+from ragvis.documents.pdf_pictures import Pictures, covers
+from ragvis.documents.pdf_text import Characters, RawText, kept, merged, settled
 from ragvis.errors import BadFile
-from ragvis.media import images
-from ragvis.media.fit import Fit
-from ragvis.types import Box
 
 MAX_PAGES = 20_000
-MAX_FIGURES = 64  # embedded pictures taken from one page
-MIN_SIDE = 48  # pixels; smaller ones are bullets, rules and logos
-MAX_PIXELS = 100_000_000  # of one embedded picture
-_BELOW = 60  # points below and above a picture in which text is about it
-RENDER_SIDE = 1600  # pixels of the longer side of a rendered page
+_FEW = 200  # characters on a page that is a scan for all that: a stamp, a header
+_XFA = "a form in XFA, of which only the pages themselves are read"
+logging.getLogger("pypdfium2").setLevel(logging.ERROR)  # it warns of XFA, which is reported
 
 
 def read(path: Path) -> Document:
@@ -42,34 +44,23 @@ def read(path: Path) -> Document:
     pdf = open_pdf(path)
     if len(pdf) > MAX_PAGES:
         raise BadFile(f"over {MAX_PAGES} pages")
-    pages: list[Page] = []
-    figures: list[Figure] = []
-    ordinals = count()
-    seen: set[str] = set()
-    length = 0
+    reading = _Reading(pdf)
     for i in range(len(pdf)):
-        try:
-            page = pdf[i]
-            text = _text_of(page)
-        except pdfium.PdfiumError as error:
-            # one page that cannot be read does not cost the others
-            figures.append(Figure(next(ordinals), partial(_refuse, str(error)), page=i + 1))
-            continue
-        pages.append(Page(i + 1, text))
-        if text.strip():
-            figures.extend(_embedded(pdf, page, i, ordinals, seen))
-        else:
-            figures.append(Figure(next(ordinals), partial(render, pdf, i), page=i + 1))
-        page.close()
-        length += len(text)
-        if length > MAX_TEXT:
-            raise BadFile(f"over {MAX_TEXT // 2**20} million characters")
-    return Document(_title(pdf, path), tuple(pages), tuple(figures))
+        reading.take(i)
+    pages, figures = reading.settled()
+    is_xfa = pdf.get_formtype() == pdfium_c.FORMTYPE_XFA_FULL
+    return Document(_title(pdf, path), pages, figures, unread={"form": _XFA} if is_xfa else {})
 
 
 def open_pdf(path: Path) -> pdfium.PdfDocument:
+    """Open a file, with its form if it has one.
+
+    Raises:
+        BadFile: encrypted or broken.
+    """
     try:
         pdf = pdfium.PdfDocument(path)
+        pdf.init_forms()  # before any page is opened
         len(pdf)
     except pdfium.PdfiumError as error:
         reason = str(error)
@@ -79,80 +70,94 @@ def open_pdf(path: Path) -> pdfium.PdfDocument:
     return pdf
 
 
+def text_of(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, objects: PageObjects) -> RawText:
+    """A page's text before its words are put together; of a PDF that ``open_pdf`` has opened."""
+    characters = Characters(textpage)
+    unseen = hidden(page, characters, objects)
+    chars, meaningless, garbled = readable(characters)
+    return RawText(chars, merged([*unseen, *meaningless]), lines_of(page, textpage), garbled)
+
+
+def words_of(pdf: pdfium.PdfDocument) -> Words:
+    """The words of a document that decide how its broken ones are put together."""
+    texts = []
+    for i in range(len(pdf)):
+        with suppress(pdfium.PdfiumError):  # as in ``read``, a page that cannot be read has none
+            page = pdf[i]
+            textpage = page.get_textpage()
+            texts.append(readable(Characters(textpage))[0])
+            textpage.close()
+            page.close()
+    return known_words(texts)
+
+
+class _Reading:
+    """A document as it is read, page by page: its words are put together when all are known."""
+
+    def __init__(self, pdf: pdfium.PdfDocument) -> None:
+        self._pdf = pdf
+        self._pictures = Pictures(pdf)
+        self._texts: list[tuple[int, RawText]] = []
+        self._figures: list[Figure] = []
+        self._length = 0
+
+    def take(self, i: int) -> None:
+        """Read a page; one that cannot be read does not cost the others.
+
+        Raises:
+            BadFile: over the limit.
+        """
+        try:
+            page = self._pdf[i]
+            textpage = page.get_textpage()
+            objects = objects_of(page)
+            raw = text_of(page, textpage, objects)
+        except pdfium.PdfiumError as error:
+            self._figures.append(self._pictures.broken(i, str(error)))
+            return
+        self._texts.append((i + 1, raw))
+        self._figures += self._figures_of(i, textpage, objects, raw)
+        textpage.close()
+        page.close()
+        self._length += len(raw.chars) + sum(len(line.text) for line in raw.lines)
+        if self._length > MAX_TEXT:
+            raise BadFile(f"over {MAX_TEXT // 2**20} million characters")
+
+    def settled(self) -> tuple[tuple[Page, ...], tuple[Figure, ...]]:
+        """All pages and figures."""
+        words = known_words(raw.chars for _, raw in self._texts)
+        pages = [Page(number, settled(raw, words).text) for number, raw in self._texts]
+        figures = [replace(f, near=_near(f.near, words)) if f.near else f for f in self._figures]
+        return tuple(pages), tuple(figures)
+
+    def _figures_of(
+        self, i: int, textpage: pdfium.PdfTextPage, objects: PageObjects, raw: RawText
+    ) -> Iterator[Figure]:
+        """The pictures on a page, or the page where its text does not tell of it: a page without
+        text, or with one that has no meaning, and a scan that bears a stamp or a header."""
+        text = kept(raw)
+        if not text.strip():
+            yield self._pictures.page(i)
+            return
+        is_scan = len("".join(text.split())) < _FEW and covers(textpage.page, objects.images)
+        if is_scan or raw.garbled >= MUCH:
+            yield self._pictures.page(i, text)
+        known = set(text.split()) if objects.images else set()
+        for figure in self._pictures.embedded(i, textpage, objects, is_scan):
+            yield replace(figure, near=_only(figure.near, known))
+
+
+def _only(text: str, known: Set[str]) -> str:
+    """Without the words that are dropped from the page, and those that are cut through."""
+    return " ".join(word for word in text.split() if word in known)
+
+
+def _near(raw: str, words: Words) -> str:
+    return " ".join(settled(RawText(raw), words).text.split())[: 2 * NEAR]
+
+
 def _title(pdf: pdfium.PdfDocument, path: Path) -> str:
     own = storable(pdf.get_metadata_value("Title") or "").strip()
     if own.lower().startswith("microsoft word - ") or own.lower() in ("", "untitled"):
         return title_from_name(path)
     return " ".join(own.split())
-
-
-def _text_of(page: pdfium.PdfPage) -> str:
-    textpage = page.get_textpage()
-    try:
-        text = textpage.get_text_range()
-    finally:
-        textpage.close()
-    # U+FFFE is pdfium's mark for a hyphen at a line's end
-    return storable(text.replace("\r\n", "\n").replace("\ufffe\n", "").replace("\ufffe", ""))
-
-
-def _embedded(
-    pdf: pdfium.PdfDocument, page: pdfium.PdfPage, i: int, ordinals: Iterator[int], seen: set[str]
-) -> Iterator[Figure]:
-    """The page's pictures, each distinct one once a document: headers repeat their logo."""
-    for k, image in enumerate(_images(page)):
-        try:
-            width, height = image.get_px_size()
-            if min(width, height) < MIN_SIDE or width * height > MAX_PIXELS:
-                continue
-            key = hashlib.sha256(bytes(image.get_data())).hexdigest()
-            left, bottom, right, top = (round(float(v), 2) for v in image.get_bounds())
-        except pdfium.PdfiumError as error:
-            yield Figure(next(ordinals), partial(_refuse, str(error)), page=i + 1)
-            continue
-        if key not in seen:
-            seen.add(key)
-            box: Box = (left, bottom, right, top)
-            opener = partial(_extract, pdf, i, k)
-            yield Figure(next(ordinals), opener, page=i + 1, bbox=box, near=_near(page, box))
-
-
-def _near(page: pdfium.PdfPage, box: Box) -> str:
-    """The lines above, below and beside a picture: captions stand there."""
-    _, bottom, _, top = box
-    place = (0.0, bottom - _BELOW, page.get_width(), top + _BELOW)
-    textpage = page.get_textpage()
-    try:
-        text = textpage.get_text_bounded(*place)
-    finally:
-        textpage.close()
-    return " ".join(storable(text).split())[: 2 * NEAR]
-
-
-def _images(page: pdfium.PdfPage) -> list[pdfium.PdfImage]:
-    found = page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=4)
-    return [image for image, _ in zip(found, range(MAX_FIGURES), strict=False)]
-
-
-def _extract(pdf: pdfium.PdfDocument, i: int, k: int, **_: object) -> images.Picture:
-    return images.rendered(lambda: _images(pdf[i])[k].get_bitmap(render=False).to_pil())
-
-
-def render(pdf: pdfium.PdfDocument, i: int, *, fit: Fit | None = None) -> images.Picture:
-    def draw() -> images.Picture:
-        page = pdf[i]
-        long = max(*page.get_size(), 1.0)
-        side = RENDER_SIDE if fit is None else min(RENDER_SIDE, 2 * max(fit.scaled(*_size(page))))
-        picture: images.Picture = page.render(scale=min(side / long, 4.0)).to_pil()
-        return picture
-
-    return images.rendered(draw)
-
-
-def _size(page: pdfium.PdfPage) -> tuple[int, int]:
-    width, height = page.get_size()
-    return max(1, round(width)), max(1, round(height))
-
-
-def _refuse(reason: str, **_: object) -> images.Picture:
-    raise BadFile(f"broken PDF page or picture: {reason}")

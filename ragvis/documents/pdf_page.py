@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
-import re
+import functools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pypdfium2 as pdfium
-import pypdfium2.raw as pdfium_c
 
-from ragvis.documents import pdf as pdfs
+from ragvis.documents.pdf import open_pdf, text_of, words_of
+from ragvis.documents.pdf_hyphens import Words, breaks
+from ragvis.documents.pdf_objects import as_seen, objects_of
+from ragvis.documents.pdf_pictures import render
+from ragvis.documents.pdf_text import Characters, Span, places, settled
 from ragvis.errors import BadFile
 from ragvis.types import Box
 
 if TYPE_CHECKING:
     from ragvis.media.images import Picture
-
-_FINE = 10_000  # device units along each side of a page
-# What `pdf.read` makes of pdfium's text: line ends, and hyphens at them.
-_CHANGED = re.compile("\r\n|\ufffe(?:\r\n|\n)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,59 +43,48 @@ def view(path: Path, number: int, span: tuple[int, int] | None, bbox: Box | None
     Raises:
         BadFile: it cannot be read, or has no such page.
     """
-    document = pdfs.open_pdf(path)
+    document = open_pdf(path)
     if not 1 <= number <= len(document):
         raise BadFile(f"it has no page {number}")
     try:
         page = document[number - 1]
-        places = [*([bbox] if bbox else []), *(_lines(page, span) if span else [])]
-        boxes = tuple(_on_page(page, place) for place in places)
-        return PageView(pdfs.render(document, number - 1), boxes)
+        found = [*([bbox] if bbox else []), *(_places(path, page, span) if span else [])]
+        boxes = tuple(as_seen(page, place) for place in found)
+        return PageView(render(document, number - 1), boxes)
     except pdfium.PdfiumError as error:
         raise BadFile(str(error)) from error
 
 
-def _lines(page: pdfium.PdfPage, span: tuple[int, int]) -> Iterator[Box]:
-    """The boxes of the lines that hold a span of the page's text."""
+def _places(path: Path, page: pdfium.PdfPage, span: Span) -> Iterator[Box]:
+    """The boxes of the lines, fields and notes that hold a span of the page's text."""
     textpage = page.get_textpage()
     try:
-        places = _places(textpage.get_text_range())[span[0] : span[1]]
-        if not places:
-            return
-        first, last = (_char_index(textpage, place) for place in (places[0], places[-1]))
-        for i in range(textpage.count_rects(first, last - first + 1)):
-            yield textpage.get_rect(i)
+        raw = text_of(page, textpage, objects_of(page))
+        words: Words = _words(path, _stamp(path)) if any(breaks(raw.chars)) else {}
+        yield from _lines(textpage, places(raw, words)[slice(*span)])
     finally:
         textpage.close()
+    start, end = span
+    for first, last, box in settled(raw, words).boxes:
+        if first < end and start < last:
+            yield box
 
 
-def _places(raw: str) -> list[int]:
-    """For each character of the text as read, where it stood in the raw text."""
-    places: list[int] = []
-    at = 0
-    for match in _CHANGED.finditer(raw):
-        places += range(at, match.start())
-        at = match.end()
-        if match[0] == "\r\n":
-            places.append(at - 1)
-    return [*places, *range(at, len(raw))]
+def _lines(textpage: pdfium.PdfTextPage, found: list[int]) -> Iterator[Box]:
+    if not found:
+        return
+    characters = Characters(textpage)
+    first, last = characters.number(found[0]), characters.number(found[-1])
+    for i in range(textpage.count_rects(first, last - first + 1)):
+        yield textpage.get_rect(i)
 
 
-def _char_index(textpage: pdfium.PdfTextPage, place: int) -> int:
-    """pdfium counts characters that it does not give out as text."""
-    return max(0, int(pdfium_c.FPDFText_GetCharIndexFromTextIndex(textpage, place)))
+def _stamp(path: Path) -> tuple[int, int]:
+    about = os.stat(path)
+    return about.st_mtime_ns, about.st_size
 
 
-def _on_page(page: pdfium.PdfPage, place: Box) -> Box:
-    """From points to shares of the page as it is seen, cropped and turned."""
-    left, bottom, right, top = place
-    corners = [_seen(page, x, y) for x, y in ((left, bottom), (right, top))]
-    (x0, x1), (y0, y1) = (sorted(values) for values in zip(*corners, strict=True))
-    return x0, y0, x1 - x0, y1 - y0
-
-
-def _seen(page: pdfium.PdfPage, x: float, y: float) -> tuple[float, float]:
-    to_x, to_y = ctypes.c_int(), ctypes.c_int()
-    device = (0, 0, _FINE, _FINE, 0)
-    pdfium_c.FPDF_PageToDevice(page, *device, x, y, to_x, to_y)
-    return tuple(min(1.0, max(0.0, v.value / _FINE)) for v in (to_x, to_y))  # type: ignore[return-value]
+@functools.lru_cache(maxsize=4)
+def _words(path: Path, _stamp: tuple[int, int]) -> Words:
+    """Those of a file, read once for all of its passages that are looked at."""
+    return words_of(open_pdf(path))

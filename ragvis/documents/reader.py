@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ragvis.media.images import Picture
 
 _KINDS = {
-    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"), "picture"),
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp"), "picture"),
+    **dict.fromkeys((".png", ".apng", ".webp", ".gif", ".bmp", ".dib"), "picture"),
+    **dict.fromkeys((".tif", ".tiff"), "picture"),
     **dict.fromkeys((".txt", ".text", ".log"), "text"),
     **dict.fromkeys((".md", ".markdown"), "markdown"),
     **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),

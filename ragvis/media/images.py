@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import BinaryIO, TypeAlias, cast
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ragvis.errors import BadFile
+from ragvis.media import tiff
+from ragvis.media.deep import grey_levels
 from ragvis.media.fit import Fit
+from ragvis.media.formats import HEAD, format_of
 
 Picture: TypeAlias = Image.Image
 
@@ -21,7 +24,11 @@ _THINNEST = 10  # long side over short side
 _LONGEST_THIN = 4096  # pixels
 _DRAFT = 1.75  # times the wanted size, at least
 _ORIENTATION, _TURNED = 0x0112, 5  # EXIF; from 5 on, width and height change places
-MAX_FRAMES = 500  # pages read from one multi-page TIFF
+_ANIMATED = ("GIF", "WEBP", "PNG")
+_FRAMES_TRIED = 32  # of an animation, until one shows something
+_CONTRAST = 8  # of 255: a picture with less shows nothing
+_OPAQUE = 255
+MAX_FRAMES = tiff.MAX_PAGES  # read from one multi-page TIFF
 
 
 def open_picture(source: Path | bytes, frame: int = 0, fit: Fit | None = None) -> Picture:
@@ -35,9 +42,14 @@ def open_picture(source: Path | bytes, frame: int = 0, fit: Fit | None = None) -
     Raises:
         BadFile: not a picture of the allowed formats, broken, or over Pillow's bomb limit.
     """
+    bands = _bands(source, frame)
+    if bands is not None:
+        return _widened(bands)
     with _decoding(source) as image:
         if frame:
             image.seek(frame)
+        elif image.format in _ANIMATED:
+            _seek_shown(image)
         if fit is not None:
             _decode_small(image, fit)
         ImageOps.exif_transpose(image, in_place=True)  # it is ours, and a copy takes its time
@@ -63,6 +75,18 @@ def fitted(picture: Picture, fit: Fit) -> bytes:
     return picture.resize((fit.width, fit.height), filter_, (x0, y0, x1, y1)).tobytes()
 
 
+def _seek_shown(image: Image.Image) -> None:
+    """Go to the first frame of an animation that shows anything: many begin clear or black."""
+    if image.format != "GIF" and not getattr(image, "is_animated", False):
+        return  # to ask it of a GIF is to read all of it
+    with suppress(EOFError, OSError, SyntaxError, ValueError):
+        for frame in range(_FRAMES_TRIED):
+            image.seek(frame)
+            if contrast(_rgb(image)) >= _CONTRAST:
+                return
+    image.seek(0)
+
+
 def _decode_small(image: Image.Image, fit: Fit) -> None:
     """A JPEG can be decoded at an eighth, a quarter or half of its size, which is most of the
     work; well above what is wanted, the resampling's result stays as it was."""
@@ -79,6 +103,9 @@ def frame_count(source: Path | bytes) -> int:
     Raises:
         BadFile: as ``open_picture``.
     """
+    with _as_bad_file(source), _tiff_pages(source) as (_, pages):
+        if pages and not pages[0].is_for_pillow:
+            return len(pages)
     with _decoding(source) as image:
         if image.format != "TIFF":
             return 1
@@ -123,7 +150,7 @@ def save_jpeg(picture: Picture, longest: int) -> bytes:
 @contextmanager
 def _decoding(source: Path | bytes) -> Iterator[Image.Image]:
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    with _as_bad_file(), warnings.catch_warnings():
+    with _as_bad_file(source), warnings.catch_warnings():
         # Pillow warns at half of the size that it refuses, and about odd metadata.
         warnings.simplefilter("ignore")
         with Image.open(stream, formats=FORMATS) as image:
@@ -131,17 +158,33 @@ def _decoding(source: Path | bytes) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _as_bad_file() -> Iterator[None]:
+def _as_bad_file(source: Path | bytes = b"") -> Iterator[None]:
     try:
         yield
     except BadFile:
         raise
     # Decoders of hostile bytes raise whatever they stumble over, SyntaxError included.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
-            reason = "not a picture of a known format"
+            raise _unknown(source) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise BadFile(reason) from error
+
+
+def _unknown(source: Path | bytes) -> BadFile:
+    """Says what a file is that Pillow does not know."""
+    with _opened(source) as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        page = next(tiff.pages(file), None)
+    if page is not None:
+        return BadFile(
+            f"it is {page}, which is not read", "Save it as PNG, or uncompressed, first."
+        )
+    found = format_of(head)
+    if found is None:
+        return BadFile("not a picture of a known format")
+    return BadFile(f"it is {found.name}, not a picture of a format that is read", found.advice)
 
 
 def upright_rgb(image: Image.Image) -> Picture:
@@ -154,10 +197,24 @@ def _rgb(image: Image.Image) -> Picture:
     if image.mode.startswith(("I", "F")):
         image = _eight_bit(image)
     if "A" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(white, rgba)
+        image = _on_ground(image.convert("RGBA"))
     return _widened(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _on_ground(image: Image.Image) -> Picture:
+    """A picture on white; on black if all of it that can be seen is white."""
+    lowest, _ = cast("tuple[int, int]", image.getchannel("A").getextrema())
+    if lowest == _OPAQUE:
+        return image.convert("RGB")
+    on_white = _composed(image, "white")
+    if contrast(on_white) >= _CONTRAST:
+        return on_white
+    on_black = _composed(image, "black")
+    return on_black if contrast(on_black) >= _CONTRAST else on_white
+
+
+def _composed(image: Picture, ground: str) -> Picture:
+    return Image.alpha_composite(Image.new("RGBA", image.size, ground), image).convert("RGB")
 
 
 def _widened(image: Image.Image) -> Picture:
@@ -175,10 +232,46 @@ def _widened(image: Image.Image) -> Picture:
 
 def _eight_bit(image: Image.Image) -> Image.Image:
     """Sixteen-bit and float scans by their own range, where convert() would clip them to white."""
-    wide = image.convert("F")
-    low, high = cast("tuple[float, float]", wide.getextrema())
-    scale = 255.0 / (high - low) if high > low else 1.0
-    return wide.point(lambda value: value * scale - low * scale).convert("L")
+    import numpy as np
+
+    tags = getattr(image, "tag_v2", {})
+    values = np.asarray(image)
+    if image.mode == "I" and tags.get(tiff.BITS) == (16,):
+        values = values.astype(np.int16)  # as it is stored, for the ends of its range
+    levels = grey_levels(values, tiff.number(tags.get(tiff.NODATA)))
+    return Image.fromarray(levels)
+
+
+def _bands(source: Path | bytes, frame: int) -> Picture | None:
+    """A page of a TIFF that Pillow does not read: in colour if it has bands for that."""
+    with _as_bad_file(source), _tiff_pages(source) as (file, pages):
+        if frame >= len(pages) or pages[frame].is_for_pillow:
+            return None
+        page = pages[frame]
+        values = tiff.pixels(file, page)[..., : 3 if page.bands > 2 else 1]
+        if page.is_rgb:  # one range for all, or their colours would change
+            levels = grey_levels(values, page.nodata)
+            bands = [levels[..., n] for n in range(levels.shape[-1])]
+        else:
+            bands = [grey_levels(values[..., n], page.nodata) for n in range(values.shape[-1])]
+        pictures = [Image.fromarray(255 - band if page.is_inverted else band) for band in bands]
+        return Image.merge("RGB", pictures if len(pictures) == 3 else pictures * 3)
+
+
+@contextmanager
+def _tiff_pages(source: Path | bytes) -> Iterator[tuple[BinaryIO, list[tiff.Page]]]:
+    with _opened(source) as file:
+        yield file, list(tiff.pages(file))
+
+
+def _opened(source: Path | bytes) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def contrast(picture: Picture) -> int:
+    """Between the darkest and the lightest pixel, in the colour where that is most: 0 to 255."""
+    extrema = cast("Sequence[tuple[int, int]]", picture.convert("RGB").getextrema())
+    return max(high - low for low, high in extrema)
 
 
 def half_blocks(picture: Picture, columns: int, rows: int) -> str:

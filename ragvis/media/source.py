@@ -28,7 +28,7 @@ def load_picture(source: str | Path | bytes | Picture) -> Picture:
             return images.rendered(lambda: source)
         return images.open_picture(_bytes_or_file(source))
     except BadFile as error:
-        hint = "Give a jpeg, png, webp, gif, bmp or tiff."
+        hint = error.hint or "Give a jpeg, png, webp, gif, bmp or tiff."
         raise UsageError(f"{name_of(source)} cannot be opened: {error}", hint) from error
 
 
