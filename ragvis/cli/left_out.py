@@ -40,7 +40,8 @@ def tell_left_out(index: Index, answer: Answer) -> None:
     if not answer.abstained:
         return
     held = index.counts()
-    parts = [kinds_line(index.unread()), _unreadable(held["bad_files"])]
+    unreadable = held["bad_files"] if held["files"] else 0  # else that is said already
+    parts = [kinds_line(index.unread()), _unreadable(unreadable)]
     said = " and ".join(filter(None, parts))
     if said:
         notice(f"the index does not hold {shown(said)}; `ragvis status` lists them")

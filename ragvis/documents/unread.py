@@ -14,7 +14,7 @@ _TEXTS = """asc bat bib c cc cfg conf cpp cs css csv cxx env go h hpp ini ics ja
  kt lua ndjson org php pl properties ps1 py r rb rs rst sh sql srt sty svelte swift tex toml
  ts tsv tsx vcf vtt vue xml yaml yml"""
 _REMEDIES = {
-    "rename to .jpg": "jfif jpe jif",
+    "rename to .jpg": "jif jfi",
     "export as JPEG or PNG": "ai ait arw avif cr2 cr3 dng emf eps heic heics heif ico j2k jp2 jxl"
     " nef orf pcx pef psb psd raf rw2 sr2 svg svgz tga wmf xcf",
     "save as .docx or PDF": "abw doc docm dot dotm dotx fodt hwp hwpx odt ott pages rtf sxw wpd",
