@@ -18,7 +18,7 @@ from corpus import Entry
 from inputs import CACHE
 from second_readers import Report, Row, Second, ours, row, theirs
 from second_report import print_changes, print_report
-from words import compare, words_of
+from word_difference import compare, words_of
 
 SAID = "The ferry leaves at nine. Überfahrt: 12 Euro."
 MODULES = {"pdf": "pdfminer", "docx": "docx2txt", "html": "html2text"}

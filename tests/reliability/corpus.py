@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import debian
+import debian_inputs
 import inputs
 
 from ragvis.documents.reader import kind_of
@@ -66,8 +66,13 @@ def entries(cache: Path, kinds: set[str], skipped: dict[str, str]) -> Iterator[E
     """All files of these kinds; sources that cannot be had are put into ``skipped``, with why."""
     for source, patterns in FILES.items():
         try:
-            root = (debian.fetch if source in debian.SOURCES else inputs.fetch)(source, cache)
-        except (OSError, subprocess.CalledProcessError, debian.Unavailable) as error:
+            root = (debian_inputs.fetch if source in debian_inputs.SOURCES else inputs.fetch)(
+                source, cache
+            )
+        except subprocess.CalledProcessError as error:
+            skipped[source] = f"it could not be fetched: pip ended with {error.returncode}"
+            continue
+        except (OSError, debian_inputs.Unavailable) as error:
             skipped[source] = str(error)
             continue
         yield from (e for e in _of_source(source, root, patterns) if e.kind in kinds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import importlib.metadata
+import inspect
 import json
 import logging
 import os
@@ -32,10 +33,11 @@ _PACKAGES = {
     "html2text": "html2text",
     "pillow": "pillow",
 }
-# docx2python's: a picture, its description, the number of a note; a link.
+# docx2python's own: a picture with its description, a note's number; links and fonts.
 _MARKS = re.compile(
-    r"----(?:Image alt text---->.*?<|[^\n]*?)----|</?a\b[^>]*>|footnote\d+\)|endnote\d+\)"
+    r"----Image alt text---->[^<]*<|----[\w/.]*----|\b(?:foot|end)note\d+\)|</?(?:a|span)\b[^>]*>"
 )
+_ABBREVIATIONS = re.compile(r"^ *\*\[.*?\]: .*$", re.MULTILINE)  # html2text's list of <abbr title>
 _PDF_SPACES = re.compile(r"\(cid:\d+\)")  # pdfminer's word for a glyph without a character
 
 
@@ -67,7 +69,7 @@ def docx2python(path: Path) -> str:
     """docx2python: body, headers, footers and notes, without its own marks."""
     from docx2python import docx2python as reader
 
-    with reader(path) as content:
+    with reader(path, duplicate_merged_cells=False) as content:
         return _MARKS.sub(" ", content.text)
 
 
@@ -79,7 +81,8 @@ def html2text(path: Path, encoding: str | None = None) -> str:
     writer = reader.HTML2Text(bodywidth=0)
     writer.unicode_snob = True  # or it writes ``a`` for ``ä``
     writer.ignore_links = writer.ignore_images = writer.ignore_emphasis = True
-    return str(writer.handle(data.decode(encoding or _declared(data), "replace")))
+    text = writer.handle(data.decode(encoding or _declared(data), "replace"))
+    return _ABBREVIATIONS.sub("", text)
 
 
 def named(path: Path, encoding: str) -> str:
@@ -115,11 +118,13 @@ def _declared(data: bytes) -> str:
 
 
 def version(reader: str) -> str:
-    """What kind of reader answers: readings of another one do not count."""
+    """Package and code of a reader: what another one said does not count."""
+    code = inspect.getsource(READERS[reader])
     if reader == "pdftotext":
         said = subprocess.run(["pdftotext", "-v"], capture_output=True, text=True, check=False)
-        return said.stderr.partition("\n")[0]
-    return importlib.metadata.version(_PACKAGES[reader]) if reader in _PACKAGES else ""
+        return said.stderr.partition("\n")[0] + code
+    package = _PACKAGES.get(reader)
+    return (importlib.metadata.version(package) if package else "") + code
 
 
 READERS: dict[str, Callable[..., str | dict[str, Any]]] = {

@@ -23,7 +23,7 @@ from typing import Any
 from corpus import Entry, entries
 from inputs import CACHE
 from second_child import OF_KIND, SIDE, missing, version
-from words import Difference, compare, without_numbers
+from word_difference import Difference, compare, without_numbers
 
 from ragvis import config
 from ragvis.documents.child import Message
@@ -32,6 +32,7 @@ from ragvis.media.fit import Fit
 
 SECONDS = 60.0  # that a second reader may take for a file
 LATE = f"it ended or took over {SECONDS:.0f} s"
+LEAST = 300  # files that a run over everything reads
 AT_ONCE = 2  # processes
 NUMBERED = {"docx", "html"}  # kinds with lists whose numbers not every reader writes
 FIT = Fit(SIDE, SIDE, "squash")
@@ -155,8 +156,7 @@ class _Kept:
     def __init__(self, cache: Path, reader: str) -> None:
         self._folder = cache / CACHE / "second" / reader
         self._folder.mkdir(parents=True, exist_ok=True)
-        code = Path(__file__).with_name("second_child.py").read_bytes()
-        self._about = f"{version(reader)}\n{hashlib.sha256(code).hexdigest()}"
+        self._about = version(reader)
 
     def get(self, entry: Entry) -> Reading | None:
         """What it said, or None where it has not been asked."""
@@ -251,7 +251,7 @@ def run(kinds: set[str], every: int, cache: Path) -> Report:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the tables; 1 where fewer files were read than a corpus needs."""
+    """Print the tables; 1 where too few files were there to be read."""
     from second_report import print_changes, print_report
 
     parser = argparse.ArgumentParser(prog="scripts/reliability readers", description=__doc__)
@@ -264,10 +264,18 @@ def main(arguments: list[str] | None = None) -> int:
     report = run(set(asked.kind or OF_KIND), asked.every, config.cache_dir())
     print_report(report, asked.worst)
     if asked.json:
-        asked.json.write_text(json.dumps(asdict(report), indent=1, ensure_ascii=False))
+        asked.json.write_text(json.dumps(asdict(report), indent=1, ensure_ascii=False), "utf-8")
     if asked.against:
-        print_changes(json.loads(asked.against.read_text()), asdict(report))
-    return 0
+        print_changes(json.loads(asked.against.read_text("utf-8")), asdict(report))
+    return few(report) if asked.kind is None and asked.every == 1 else 0
+
+
+def few(report: Report) -> int:
+    """1, and a line that says so, where the sources that could be fetched hold too few files."""
+    read = len({r.path for r in report.rows if r.state != "bad"})
+    if read < LEAST:
+        print(f"only {read} files could be read; {LEAST} are wanted", file=sys.stderr)
+    return int(read < LEAST)
 
 
 if __name__ == "__main__":
