@@ -15,6 +15,7 @@ import numpy as np
 from ragvis import encoder as encoders
 from ragvis._arguments import checked_paths
 from ragvis.errors import IndexDamaged, IndexMismatch, UsageError
+from ragvis.index.boilerplate import Boilerplate
 from ragvis.index.calibration import Calibration
 from ragvis.index.derive import Derivation, Segments, is_in_place
 from ragvis.index.ingest import Ingest, OnFile
@@ -28,7 +29,7 @@ from ragvis.models import registry
 from ragvis.store.catalog import CATALOG, Catalog
 from ragvis.store.features import FeatureFile
 from ragvis.store.lock import writer_lock
-from ragvis.store.rows import EVERY, FileRow, ItemRow, Where
+from ragvis.store.rows import EVERY, Body, FileRow, ItemRow, Where
 from ragvis.store.trouble import sound, told
 from ragvis.store.vector_index import VectorIndex
 from ragvis.store.words import Shared
@@ -55,6 +56,7 @@ class View:
     fingerprint: str  # of the encoder
     vectors: dict[Modality, VectorIndex]
     calibration: Calibration
+    boilerplate: Boilerplate
 
 
 class Index:
@@ -313,9 +315,11 @@ class Index:
             meta = self._catalog.meta()
             measured, fingerprint = meta.get("calibration"), meta["fingerprint"]
             calibration = Calibration.parse(measured) if measured else Calibration()
+            found = meta.get("boilerplate")
+            boilerplate = Boilerplate.parse(found) if found else Boilerplate()
         of = {m: Segments(self._catalog, m, self._tell) for m in MODALITIES}
         vectors = {m: of[m].open(rows[m], for_readers=True) for m in MODALITIES}
-        return View(generation, fingerprint, vectors, calibration)
+        return View(generation, fingerprint, vectors, calibration, boilerplate)
 
     def items(self, ids: Iterable[int], where: Where = EVERY) -> dict[int, ItemRow]:
         """Items with their files, those of a condition first, by id."""
@@ -334,10 +338,15 @@ class Index:
         with self._guard:
             return self._catalog.word_search(query, modality, k, where)
 
-    def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, Shared]:
-        """What each item has of a query's wording."""
+    def word_coverage(self, query: str, ids: Sequence[int], columns: str = "") -> dict[int, Shared]:
+        """What each item has of a query's wording, in some columns alone where these are named."""
         with self._guard:
-            return self._catalog.word_coverage(query, ids)
+            return self._catalog.word_coverage(query, ids, columns)
+
+    def bodies(self, ids: Sequence[int]) -> dict[int, Body]:
+        """What the items say, by id."""
+        with self._guard:
+            return self._catalog.bodies(ids)
 
     def info(self) -> IndexInfo:
         """The newest generation, and the encoder that made the index."""

@@ -15,9 +15,11 @@ from ragvis.errors import IndexDamaged, IndexMismatch
 from ragvis.store import connection, item_vectors, words
 from ragvis.store.connection import transaction
 from ragvis.store.rows import (
+    BODIES,
     EVERY,
     FILE_COLUMNS,
     ITEM_COLUMNS,
+    Body,
     DocumentRow,
     FileRow,
     ItemRow,
@@ -339,6 +341,16 @@ class Catalog:
         with told(self.file), sound(self.file):
             return item_vectors.sample(self._db, modality, n, self.dim)
 
+    def passages(self) -> Iterator[tuple[int, int | None, str]]:
+        """Document, page and body of every passage, in the order in which they are read."""
+        query = "SELECT document_id, page, body FROM item WHERE modality = 'text'"
+        with told(self.file):
+            yield from self._db.execute(query + " ORDER BY document_id, ordinal")
+
+    def bodies(self, ids: Sequence[int]) -> dict[int, Body]:
+        """What the items say, by id."""
+        return {row[0]: Body(*row[1:]) for row in self._in(BODIES, ids)}
+
     def known_vectors(self, contents: Iterable[str]) -> dict[str, Vectors]:
         """Vectors already stored for the same embedded content: key -> (dim,) float32."""
         with told(self.file), sound(self.file):
@@ -369,10 +381,12 @@ class Catalog:
         with told(self.file):
             return words.search(self._db, query, modality, k, where)
 
-    def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, words.Shared]:
+    def word_coverage(
+        self, query: str, ids: Sequence[int], columns: str = ""
+    ) -> dict[int, words.Shared]:
         """What each item has of a query's wording: see ``words.coverage``."""
         with told(self.file):
-            return words.coverage(self._db, query, ids)
+            return words.coverage(self._db, query, ids, columns)
 
     def counts(self) -> dict[str, int]:
         """Files, files that could not be read, passages, images."""

@@ -64,8 +64,10 @@ class Shared(NamedTuple):
     surprise: float
 
 
-def coverage(db: apsw.Connection, query: str, ids: Sequence[int]) -> dict[int, Shared]:
-    """What each item has of a query's wording.
+def coverage(
+    db: apsw.Connection, query: str, ids: Sequence[int], columns: str = ""
+) -> dict[int, Shared]:
+    """What each item has of a query's wording, in some columns alone where these are named.
 
     A word weighs its inverse document frequency, ln(1 + (N - n + 0.5) / (n + 0.5)), so one that
     stands nowhere in the index weighs most and lowers every item's share.
@@ -78,7 +80,7 @@ def coverage(db: apsw.Connection, query: str, ids: Sequence[int]) -> dict[int, S
     whole = sum(weights.values())
     shared = dict.fromkeys(ids, 0.0)
     for word, weight in weights.items():
-        for item in _having(db, word, ids):
+        for item in _having(db, word, ids, columns):
             shared[item] += weight
     once = math.log(total)
     return {i: Shared(found / whole, max(0.0, found - once)) for i, found in shared.items()}
@@ -89,6 +91,7 @@ def _counts(db: apsw.Connection, found: Sequence[str]) -> list[tuple[str, int]]:
     return [(w, int(db.execute(query, (f'"{w}"',)).get)) for w in found]
 
 
-def _having(db: apsw.Connection, word: str, ids: Sequence[int]) -> Iterator[int]:
+def _having(db: apsw.Connection, word: str, ids: Sequence[int], columns: str) -> Iterator[int]:
+    expression = f'{{{columns}}} : "{word}"' if columns else f'"{word}"'
     query = "SELECT rowid FROM item_words WHERE item_words MATCH ? AND rowid IN ({})"
-    yield from (int(row[0]) for row in select_in(db, query, ids, (f'"{word}"',)))
+    yield from (int(row[0]) for row in select_in(db, query, ids, (expression,)))
