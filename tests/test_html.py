@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 
 import pytest
@@ -326,3 +327,14 @@ def test_styles_that_take_no_square_of_time(file: Path) -> None:
         html = f"<style>{css}</style>" + "".join(f"<p class='a c{i}'>x</p>" for i in range(2_000))
         assert text_of(file, html).count("x") == 2_000
     assert text_of(file, f"<p style='opacity:{'0' * 200_000}x'>x</p>") in ("", "x")
+
+
+def test_what_stands_behind_the_end_is_read(file: Path) -> None:
+    """As in two pages that were put into one file."""
+    file.write_text(
+        "<html><body><h1>One</h1>first</body></html><div>second</div>"
+        "<html><body><h2>Two</h2>third</body></html>"
+    )
+    page = read(file).pages[0]
+    assert [heading.title for heading in page.headings] == ["One", "Two"]
+    assert re.findall(r"first|second|third", page.text) == ["first", "second", "third"]

@@ -11,32 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from test_composer import make_hit
 
 from ragvis.errors import UsageError
 from ragvis.index import Index
 from ragvis.index.calibration import Calibration, Floor, centred, unit
-from ragvis.retriever import Manner, Retriever, merge
+from ragvis.retriever import Manner, Retriever
 from ragvis.retriever.scoring import RELEVANCE, Scored, diverse
 from ragvis.store.words import Shared
-
-SCORES = st.lists(st.floats(0, 1), max_size=15)
-
-
-@given(SCORES, SCORES, st.integers(1, 12))
-def test_merging_starves_neither_and_keeps_each_order(
-    texts: list[float], pictures: list[float], k: int
-) -> None:
-    passages = [make_hit(i, score=s) for i, s in enumerate(texts)]
-    images = [make_hit(i, "image", score=s) for i, s in enumerate(pictures)]
-    merged = merge(passages, images, k)
-    assert len(merged) == min(k, len(passages) + len(images))
-    found = {m: [h for h in merged if h.modality == m] for m in ("text", "image")}
-    assert found["text"] == passages[: len(found["text"])]
-    assert found["image"] == images[: len(found["image"])]
-    share = k // 4 or (1 if k > 1 else 0)
-    assert len(found["text"]) >= min(share, len(passages))
-    assert len(found["image"]) >= min(share, len(images))
 
 
 @given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 0.5), st.floats(0, 1), st.booleans())

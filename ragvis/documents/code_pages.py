@@ -54,6 +54,7 @@ _CODE_PAGES = (
     _CodePage("cp866", _CYRILLIC, 3),
     _CodePage("iso8859-5", _CYRILLIC, 3),
     _CodePage("mac-cyrillic", _CYRILLIC, 5),
+    _CodePage("cp855", _CYRILLIC, 5),
     _CodePage("cp1253", ("el",), 1),
     _CodePage("iso8859-7", ("el",), 2),
     _CodePage("cp1254", ("tr",), 1.5),

@@ -49,6 +49,8 @@ def read(path: Path) -> Document:
     root = lxml.html.document_fromstring(text, parser=parser)
     if any("Excessive depth" in entry.message for entry in parser.error_log):
         raise BadFile("nested too deeply")  # libxml2 would leave the rest out without a word
+    for after in list(root.itersiblings()):  # what stands behind </html>, which browsers show
+        root.append(after)
     sheet = StyleSheet(root)
     story = HtmlWriter(sheet, Seen(background=_background(root))).write(root)
     title = _title(root)

@@ -76,8 +76,10 @@ class Calibration:
         return json.dumps({"centres": centres, "floors": floors})
 
     @classmethod
-    def parse(cls, text: str) -> Calibration:
-        """What ``to_json`` wrote."""
+    def parse(cls, text: str | None) -> Calibration:
+        """What ``to_json`` wrote; nothing is measured yet where that is None."""
+        if text is None:
+            return cls()
         found = json.loads(text)
         centres = {k: np.frombuffer(bytes.fromhex(v), "<f4") for k, v in found["centres"].items()}
         return cls(centres, {k: Floor(*v) for k, v in found["floors"].items()})

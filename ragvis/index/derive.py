@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragvis.errors import IndexDamaged
-from ragvis.index import calibration
+from ragvis.index import boilerplate, calibration
+from ragvis.index.boilerplate import Boilerplate
 from ragvis.prompts import UNRELATED_QUERIES
 from ragvis.store.catalog import Catalog
 from ragvis.store.segments import DAMAGED, FAISS, ROWS, SegmentRow, write_rows
@@ -40,6 +41,8 @@ _OURS = re.compile(
 )
 SMALL = 4096  # vectors; a segment up to this is always taken into the next one
 _EVERY = 50_000  # new items of a long run
+_SMALL_TEXT = 5000  # passages; of fewer the boilerplate is looked for after every change
+_STALE = 1 / 16  # share of the passages that may have changed before it is looked for again
 _DEAD = 0.25  # share of a segment's vectors that may be dead before it is rewritten
 
 
@@ -237,7 +240,8 @@ class Derivation:
         self._new = 0
         merges = {m: Merge(self._writer, m, self._tell) for m in MODALITIES}
         meta = self._writer.meta()
-        is_current = meta.get("derived") == meta["generation"] and "calibration" in meta
+        is_whole = {"calibration", "boilerplate"} <= meta.keys()
+        is_current = is_whole and meta.get("derived") == meta["generation"]
         if is_current and not any(merge.is_needed for merge in merges.values()):
             return
         texts = self._unrelated()
@@ -248,11 +252,25 @@ class Derivation:
         }
         opened = {m: Segments(self._writer, m, self._tell).open(rows[m]) for m in MODALITIES}
         measured = calibration.measure(centred, texts, samples["image"], opened).to_json()
+        lines = self._boilerplate(meta.get("boilerplate"))
         with self._writer.commit():
             for modality, merge in merges.items():
                 merge.commit(rows[modality])
             unrelated, derived = texts.astype("<f2").tobytes().hex(), self._writer.generation + 1
             self._writer.set_meta(calibration=measured, unrelated=unrelated, derived=str(derived))
+            self._writer.set_meta(boilerplate=lines.to_json())
+
+    def _boilerplate(self, known: str | None) -> Boilerplate:
+        """As it was found before, while little has changed: every passage is read for it."""
+        newest = self._writer.last_id("text")
+        passages = self._writer.count("text", 0, newest)
+        if known and passages >= _SMALL_TEXT:
+            before = Boilerplate.parse(known)
+            new = self._writer.count("text", before.newest + 1, newest)
+            gone = before.passages + new - passages
+            if new + gone <= _STALE * passages:
+                return before
+        return Boilerplate(boilerplate.find(self._writer.passages()), passages, newest)
 
     def _unrelated(self) -> Vectors:
         """The unrelated queries' vectors: (n, dim) float32. They are kept, so that a run in which

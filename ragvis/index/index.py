@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragvis import encoder as encoders
+from ragvis.index.boilerplate import Boilerplate
 from ragvis.index.calibration import Calibration
 from ragvis.index.derive import Derivation, Segments, is_in_place
 from ragvis.index.ingest import Ingest, OnFile
@@ -27,7 +28,7 @@ from ragvis.store.catalog import Catalog
 from ragvis.store.file_table import UnreadRow
 from ragvis.store.lock import writer_lock
 from ragvis.store.places import is_bare
-from ragvis.store.rows import EVERY, FileRow, ItemRow, Where
+from ragvis.store.rows import EVERY, Body, FileRow, ItemRow, Where
 from ragvis.store.trouble import sound
 from ragvis.store.vector_index import VectorIndex
 from ragvis.store.words import Shared
@@ -54,6 +55,7 @@ class View:
     fingerprint: str  # of the encoder
     vectors: dict[Modality, VectorIndex]
     calibration: Calibration
+    boilerplate: Boilerplate
 
 
 class Index:
@@ -179,8 +181,6 @@ class Index:
             raise mismatch(self.path, other, this)
         self._encoder = loaded
 
-    # --- writing --------------------------------------------------------------------------
-
     def preview(self, paths: Paths, *, prune: bool = False) -> IndexReport:
         """What ``add`` would report, by size and time alone.
 
@@ -298,8 +298,6 @@ class Index:
             finally:
                 writer.fold()
 
-    # --- reading --------------------------------------------------------------------------
-
     @contextmanager
     def reading(self) -> Iterator[View]:
         """One committed generation, for vectors, words and items alike, while it is entered."""
@@ -325,11 +323,12 @@ class Index:
             return None
         with sound(self.path):
             meta = self._catalog.meta()
-            measured, fingerprint = meta.get("calibration"), meta["fingerprint"]
-            calibration = Calibration.parse(measured) if measured else Calibration()
+            fingerprint = meta["fingerprint"]
+            calibration = Calibration.parse(meta.get("calibration"))
+            boilerplate = Boilerplate.parse(meta.get("boilerplate"))
         of = {m: Segments(self._catalog, m, self._tell) for m in MODALITIES}
         vectors = {m: of[m].open(rows[m], for_readers=True) for m in MODALITIES}
-        return View(generation, fingerprint, vectors, calibration)
+        return View(generation, fingerprint, vectors, calibration, boilerplate)
 
     def items(self, ids: Iterable[int], where: Where = EVERY) -> dict[int, ItemRow]:
         """Items by id, with their files: those that are still there first, then those of a
@@ -349,10 +348,15 @@ class Index:
         with self._guard:
             return self._catalog.word_search(query, modality, k, where)
 
-    def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, Shared]:
-        """What each item has of a query's wording."""
+    def word_coverage(self, query: str, ids: Sequence[int], columns: str = "") -> dict[int, Shared]:
+        """What each item has of a query's wording, in some columns alone where these are named."""
         with self._guard:
-            return self._catalog.word_coverage(query, ids)
+            return self._catalog.word_coverage(query, ids, columns)
+
+    def bodies(self, ids: Sequence[int]) -> dict[int, Body]:
+        """What the items say, by id."""
+        with self._guard:
+            return self._catalog.bodies(ids)
 
     def files(self) -> list[FileRow]:
         """Every file of the index, those too that could not be read (``error`` says why)."""

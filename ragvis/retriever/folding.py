@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from ragvis.retriever.scoring import Scored
-from ragvis.store.tokens import words_of
+from ragvis.store.normalize import normalize
 from ragvis.types import Hit
 
 if TYPE_CHECKING:
@@ -18,16 +20,25 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 _SAME_PICTURE = 0.99  # cosine; two receipts of one form reach 0.987 with pocket
+_EQUAL_PICTURE = 1 - 1e-5  # cosine of equal pixels, but for rounding
 _SAME_TEXT = 0.8  # share of common word triples
 _MOST_JOINED = 3  # passages in one hit
 _COMPARED = 256  # hits that are compared with one another: their number goes in squared
-_DIGIT = re.compile(r"\d")
+# Words, and the signs that change what a number or a list says
+_TOKEN = re.compile(
+    r"\w+|(?<!\w)[-\u2212+](?=[\d.])|[<>≤≥≠=±~≈](?=\s?[-\u2212+]?\d)|[$€£¥%‰°✓✔☑✗✘☒☐]"
+)
+_NEGATIONS = frozenset(
+    "not no never none nor neither without hardly cannot non nicht kein keine keinen keiner nie "
+    "niemals ohne pas ne jamais sans aucun aucune sin nunca tampoco não nem sem mai senza niet "
+    "geen nooit zonder inte ej aldrig utan ikke aldri uten uden ei eivät älä nie bez не нет".split()
+)
 Found = tuple[Hit, Scored]
 
 
 def fold(found: Sequence[Found]) -> list[Found]:
     """Each near-duplicate among the first few hundred folded into the best of its kind, which
-    lists its ``path`` in ``duplicates``."""
+    lists the files that hold it in ``duplicates``."""
     kept: list[Found] = []
     marks: list[_Mark] = []
     for hit, scored in found[:_COMPARED]:
@@ -43,35 +54,65 @@ def fold(found: Sequence[Found]) -> list[Found]:
 
 
 def _also(best: Hit, other: Hit) -> tuple[str, ...]:
-    paths = dict.fromkeys((*best.duplicates, other.path, *other.duplicates))
-    return tuple(path for path in paths if path not in best.paths)
+    paths = dict.fromkeys((*best.duplicates, other.path, *other.paths, *other.duplicates))
+    return tuple(path for path in paths if path not in (best.path, *best.paths))
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What two hits are compared by: a picture's vector, or a text's numbers and word triples."""
+    """What two hits are compared by: a picture's vector, and the words of a text or a caption.
 
+    Attributes:
+        file: where a picture is from.
+        spelled: the words and telling signs as they are written.
+        words: the same in lower case.
+    """
+
+    file: str
     vector: Vectors | None
-    numbers: tuple[str, ...]
+    spelled: tuple[str, ...]
+    words: tuple[str, ...]
     triples: frozenset[tuple[str, ...]]
 
     @classmethod
     def of(cls, hit: Hit, scored: Scored) -> _Mark:
         """Of a hit."""
-        if hit.modality == "image":
-            return cls(scored.vector, (), frozenset())
-        words = [word.text for word in words_of(hit.text or "")]
-        triples = frozenset(tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
-        return cls(None, tuple(word for word in words if _DIGIT.search(word)), triples)
+        spelled = tuple(_TOKEN.findall(unicodedata.normalize("NFKC", hit.text or "")))
+        words = tuple(map(normalize, spelled))
+        triples = frozenset(words[i : i + 3] for i in range(max(1, len(words) - 2)))
+        vector = scored.vector if hit.modality == "image" else None
+        return cls(hit.file, vector, spelled, words, triples)
 
     def is_same(self, other: _Mark) -> bool:
-        """Two versions of a page that differ in a number are not the same at all."""
-        if self.vector is not None and other.vector is not None:
-            return float(self.vector @ other.vector) >= _SAME_PICTURE
-        if self.numbers != other.numbers:
+        """Whether one of the two can stand for both."""
+        if self.vector is None or other.vector is None:
+            return self._says_the_same(other)
+        # ``duplicates`` names files: another picture of the same file could not be told by it
+        least = _EQUAL_PICTURE if self.file == other.file else _SAME_PICTURE
+        if float(self.vector @ other.vector) < least:
             return False
+        return not (self.words and other.words) or self._says_the_same(other)
+
+    def _says_the_same(self, other: _Mark) -> bool:
+        """Equal but for words at the ends, as cutting leaves them: a word more or another word in
+        between ("not", a name, an identifier's letter) can turn what is said."""
+        if self.words == other.words:
+            return True
         common = len(self.triples & other.triples)
-        return common >= _SAME_TEXT * len(self.triples | other.triples)
+        if common < _SAME_TEXT * len(self.triples | other.triples):
+            return False
+        block = SequenceMatcher(None, self.words, other.words, False).find_longest_match()
+        own, others = self.spelled, other.spelled
+        heads = own[: block.a], others[: block.b]
+        tails = own[block.a + block.size :], others[block.b + block.size :]
+        if all(heads) or all(tails):
+            return False
+        return all(_is_filler(word) for words in (*heads, *tails) for word in words)
+
+
+def _is_filler(word: str) -> bool:
+    """Whether a text says the same without this word: no number, name, letter or "not"."""
+    return len(word) > 1 and word.isalpha() and word.islower() and word not in _NEGATIONS
 
 
 def join(hits: Sequence[Hit]) -> list[Hit]:

@@ -60,5 +60,5 @@ class Reranker:
 
 def _weighed(hit: Hit, answers: float) -> Hit:
     odds = _OWN * logit(hit.score) + _JUDGED * logit(answers)
-    scores = {**hit.scores, "answers": round(answers, 5), "first": hit.score}
-    return replace(hit, score=round(probability(odds), 4), scores=scores)
+    scores = {**hit.scores, "answers": answers, "first": hit.score}
+    return replace(hit, score=probability(odds), scores=scores)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _CANDIDATES = 64  # of each ranking, at least
 _MOST = 10**9  # hits that may be asked for
-_MORE = 2  # times as many hits are ranked as are wanted: some are joined
+_MORE = 3  # times as many hits are ranked as are wanted: up to three are joined
 KNOWN_PICTURE = 0.5  # score above which an indexed picture shows what the query's picture shows
 SAME_PICTURE = 0.97  # cosine above which two pictures are one, re-encoded or resized
 # What cameras and scanners call their pictures says nothing.
@@ -251,11 +251,21 @@ class Retriever:
         names = encoder.names if encoder else None
         hits = []
         for query, near in zip(queries, search.nearest(queries, wanted), strict=True):
-            best = diverse(search.candidates(query, wanted, near), 2 * k + 8, diversity)
-            items = self.index.items((c.id for c in best), search.where or EVERY)
-            found = fold([(to_hit(items[c.id], c), c) for c in best if c.id in items])[:k]
-            hits.append(_looked_at(found, names))
+            candidates = search.candidates(query, wanted, near)
+            ranked = diverse(candidates, len(candidates), diversity)
+            hits.append(_looked_at(self._distinct(ranked, k, search.where or EVERY), names))
         return hits
+
+    def _distinct(self, ranked: Sequence[Scored], k: int, where: Where) -> list[Found]:
+        """The best ``k`` that do not say the same. Some more are read at first; all, where these
+        were mostly copies of one another."""
+        found: list[Found] = []
+        for most in (2 * k + 8, len(ranked)):
+            items = self.index.items((c.id for c in ranked[:most]), where)
+            found = fold([(to_hit(items[c.id], c), c) for c in ranked[:most] if c.id in items])
+            if len(found) >= k or most >= len(ranked):
+                break
+        return found[:k]
 
     def _judged(self, query: Query, hits: list[Hit]) -> list[Hit]:
         if self.reranker is None or not query.text:
@@ -319,8 +329,8 @@ def to_hit(item: ItemRow, scored: Scored) -> Hit:
         span=item.span,
         bbox=item.bbox,
         sha256=file.sha256,
-        score=round(scored.score, 4),
-        scores={name: round(value, 5) for name, value in scored.scores.items()},
+        score=scored.score,
+        scores=dict(scored.scores),
         text=item.body or None,
         file=file.path,
         ordinal=item.ordinal,

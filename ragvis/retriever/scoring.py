@@ -11,6 +11,7 @@ import numpy as np
 
 from ragvis.index import QueryKind
 from ragvis.retriever.manner import Manner
+from ragvis.retriever.wording import Wording, wording
 from ragvis.store.words import Shared
 from ragvis.types import Hit, Modality
 
@@ -73,15 +74,40 @@ class Relevance:
     pictures: float  # the query asks for pictures, in words
     keywords: float  # the query is keywords alone; times the share squared
 
-    def probability(self, above: float, words: Shared, manner: Manner) -> float:
-        """0..1. Below what unrelated queries reach, a cosine says nothing, whatever it is: a
-        picture with the right name is not worse for it."""
-        odds = self.bias + self.above * max(0.0, above)
+    def log_odds(self, above: float, words: Shared, manner: Manner) -> float:
+        """Below what unrelated queries reach, a cosine says next to nothing: a picture with the
+        right name is not worse for it. It still tells apart items that are alike in all else."""
+        odds = self.bias + (self.above if above > 0 else _BELOW) * above
         odds += self.share * words.share + self.surprise * words.surprise
-        odds += self.pictures * manner.pictures + self.keywords * manner.keywords * words.share**2
-        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, odds))))
+        return (
+            odds
+            + self.pictures * manner.pictures
+            + self.keywords * manner.keywords * words.share**2
+        )
+
+    def probability(self, above: float, words: Shared, manner: Manner) -> float:
+        """0..1, of ``log_odds``."""
+        return probability(self.log_odds(above, words, manner))
 
 
+def probability(log_odds: float) -> float:
+    """0..1, strictly rising: far log-odds are drawn in, so that no two become 0 or 1 alike."""
+    far = max(0.0, abs(log_odds) - _FAR)
+    drawn = math.copysign(min(abs(log_odds), _FAR) + math.log1p(far), log_odds)
+    return 1.0 / (1.0 + math.exp(-drawn))
+
+
+def any_of(log_odds: Sequence[float]) -> float:
+    """The log-odds that at least one of independent things holds (noisy or)."""
+    if len(log_odds) == 1:
+        return log_odds[0]
+    # None holds with exp(-total)
+    total = sum(max(0.0, odds) + math.log1p(math.exp(-abs(odds))) for odds in log_odds)
+    return total + math.log(-math.expm1(-total))
+
+
+_BELOW = 0.001  # log-odds a spread below what unrelated queries reach: a tie-breaker
+_FAR = 12.0  # log-odds beyond which all is as good as sure
 # Fitted by logistic regression on the tune half of tests/evalset: see scripts/fit_relevance.py.
 RELEVANCE: Mapping[tuple[QueryKind, Modality], Relevance] = {
     ("text", "text"): Relevance(-6.50, 0.39, 3.71, 0.24, -0.34, 5.03),
@@ -89,7 +115,7 @@ RELEVANCE: Mapping[tuple[QueryKind, Modality], Relevance] = {
     ("image", "text"): Relevance(-4.18, 1.99, 0.0, 0.0, 0.0, 0.0),
     ("image", "image"): Relevance(-4.18, 0.53, 0.0, 0.0, 0.0, 0.0),
 }
-_NOTHING = Shared(0.0, 0.0)
+_OF_BOILERPLATE = 0.5  # what counts of the similarity of a passage that is mostly boilerplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +150,31 @@ class Search:
             return []
         rows = self.view.vectors[self.modality].rows(ids)  # (n, dim)
         above = {kind: self._above(kind, v, rows) for kind, v in query.vectors.items()}
-        shares = self.index.word_coverage(query.text or "", ids.tolist())
+        wordings = self._wordings(query, ids, above)
         manner = Manner.of(query.text)
         found = []
         for i, item in enumerate(ids.tolist()):
-            words = shares.get(item, _NOTHING)
+            words, is_own = wordings.get(item, Wording())
             scores: dict[str, float] = {"words": words.share, "surprise": words.surprise}
-            unlikely = 1.0  # evidence of either kind is enough
+            odds = []
             for kind, vector in query.vectors.items():
                 scores[kind] = float(rows[i] @ vector)
                 scores[f"{kind}_above"] = own = float(above[kind][i])
-                relevance = RELEVANCE[kind, self.modality]
-                unlikely *= 1.0 - relevance.probability(own, words, manner)
-            found.append(Scored(item, 1.0 - unlikely, scores, rows[i]))
-        return sorted(found, key=lambda c: (-c.score, c.id))
+                seen = own if is_own or own < 0 else _OF_BOILERPLATE * own
+                odds.append(RELEVANCE[kind, self.modality].log_odds(seen, words, manner))
+            # Evidence of either kind is enough
+            found.append(Scored(item, probability(any_of(odds)), scores, rows[i]))
+        return sorted(
+            found, key=lambda c: (-c.score, -sum(c.scores[k] for k in query.vectors), c.id)
+        )
+
+    def _wordings(
+        self, query: Query, ids: Ids, above: Mapping[QueryKind, Vectors]
+    ) -> Mapping[int, Wording]:
+        """Of the items that have some of a query's wording, or come nearer than unrelated ones."""
+        similar = ids[np.any([own > 0 for own in above.values()], axis=0)].tolist()
+        about = (self.index, self.view.boilerplate, query.text or "", self.modality)
+        return wording(*about, ids.tolist(), similar)
 
     def _among(self) -> Ids | None:
         return None if self.where is None else self.index.matching(self.modality, self.where)
@@ -166,12 +203,14 @@ class Search:
 def diverse(candidates: Sequence[Scored], k: int, diversity: float) -> list[Scored]:
     """The best ``k``, each as unlike those before it as ``diversity`` (0..1) asks.
 
-    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998); similarity is the cosine.
+    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998); similarity is the cosine,
+    relevance the share of the best one's score, so that weak candidates are told apart, too.
     """
     if diversity <= 0 or len(candidates) < 2:
         return list(candidates[:k])
     rows = np.stack([c.vector for c in candidates])  # (n, dim)
     scores = np.array([c.score for c in candidates])
+    scores /= max(float(scores.max()), 1e-12)
     likeness = np.full(len(candidates), -1.0)  # to the most similar one chosen so far
     left = list(range(len(candidates)))
     chosen: list[int] = []

@@ -14,11 +14,15 @@ from ragvis._files import replace
 from ragvis.errors import IndexDamaged, IndexMismatch
 from ragvis.store import connection, file_table, item_vectors, words
 from ragvis.store.connection import transaction
+from ragvis.store.file_table import UnreadRow
 from ragvis.store.places import Places
 from ragvis.store.rows import (
+    BODIES,
     EVERY,
     FILE_COLUMNS,
     ITEM_COLUMNS,
+    PASSAGES,
+    Body,
     DocumentRow,
     FileRow,
     ItemRow,
@@ -171,8 +175,6 @@ class Catalog:
         with told(self.file):
             return self._db.execute(query, values).fetchall()
 
-    # --- settings -------------------------------------------------------------------------
-
     def meta(self) -> dict[str, str]:
         """All settings."""
         return dict(self._all("SELECT key, value FROM meta"))
@@ -256,9 +258,7 @@ class Catalog:
             self.set_meta(**{_FOLDER: str(self.folder)})
         self._places = Places(None, str(self.folder))
 
-    def change_unread(
-        self, old: Iterable[file_table.UnreadRow], new: Iterable[file_table.UnreadRow]
-    ) -> None:
+    def change_unread(self, old: Iterable[UnreadRow], new: Iterable[UnreadRow]) -> None:
         """Put rows of ``unread`` in the place of others."""
         file_table.change_unread(self._db, old, new)
 
@@ -266,7 +266,7 @@ class Catalog:
         """The segments as they stand now, the first ``kept`` of them as before; of the dead,
         only those that stand in these are still of interest."""
         self._db.execute("DELETE FROM segment WHERE modality = ?", (modality,))
-        rows = [(s.name, s.modality, s.first, s.last, s.count, s.sums) for s in segments]
+        rows = ((s.name, s.modality, s.first, s.last, s.count, s.sums) for s in segments)
         self._db.executemany("INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?)", rows)
         after = segments[kept - 1].last if kept else -1
         self._db.execute("DELETE FROM dead WHERE modality = ? AND id > ?", (modality, after))
@@ -274,8 +274,6 @@ class Catalog:
     def _touch_documents_of(self, path: str) -> None:
         query = "SELECT document_id FROM file WHERE path = ? AND document_id IS NOT NULL"
         self._touched |= {row[0] for row in self._db.execute(query, (path,))}
-
-    # --- reading --------------------------------------------------------------------------
 
     def files(self) -> dict[str, FileRow]:
         """Every file by its absolute path of today."""
@@ -290,7 +288,7 @@ class Catalog:
             rows = self._all(f"SELECT {FILE_COLUMNS} FROM file")
             return {row[0]: FileRow(*row) for row in rows}
 
-    def unread(self) -> set[file_table.UnreadRow]:
+    def unread(self) -> set[UnreadRow]:
         """Files of kinds that no reader reads: folder (as it is today), suffix, how many."""
         with told(self.file), sound(self.file):
             rows = file_table.unread(self._db)
@@ -321,8 +319,8 @@ class Catalog:
 
     def count(self, modality: Modality, first: int, last: int) -> int:
         """How many of the items first..last there are."""
-        query = "SELECT COUNT(*) FROM item WHERE modality = ? AND id BETWEEN ? AND ?"
-        return int(self._all(query, (modality, first, last))[0][0])
+        of = "FROM item WHERE modality = ? AND id BETWEEN ? AND ?"
+        return int(self._all(f"SELECT COUNT(*) {of}", (modality, first, last))[0][0])
 
     def last_id(self, modality: Modality) -> int:
         """The newest item's id, or 0."""
@@ -340,6 +338,15 @@ class Catalog:
         """At most ``n`` vectors from all over a modality: (m, dim) float32, unit rows."""
         with told(self.file), sound(self.file):
             return item_vectors.sample(self._db, modality, n, self.dim)
+
+    def passages(self) -> Iterator[tuple[int, int | None, str]]:
+        """Document, page and body of every passage, in the order in which they are read."""
+        with told(self.file):
+            yield from self._db.execute(PASSAGES)
+
+    def bodies(self, ids: Sequence[int]) -> dict[int, Body]:
+        """What the items say, by id."""
+        return {row[0]: Body(*row[1:]) for row in self._in(BODIES, ids)}
 
     def known_vectors(self, contents: Iterable[str]) -> dict[str, Vectors]:
         """Vectors already stored for the same embedded content: key -> (dim,) float32."""
@@ -371,10 +378,10 @@ class Catalog:
         with told(self.file):
             return words.search(self._db, query, modality, k, where)
 
-    def word_coverage(self, query: str, ids: Sequence[int]) -> dict[int, words.Shared]:
+    def word_coverage(self, query: str, ids: Sequence[int], columns: str = "") -> words.Coverage:
         """What each item has of a query's wording: see ``words.coverage``."""
         with told(self.file):
-            return words.coverage(self._db, query, ids)
+            return words.coverage(self._db, query, ids, columns)
 
     def counts(self) -> dict[str, int]:
         """Files, files that could not be read, passages, images."""

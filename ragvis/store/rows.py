@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ragvis.types import Box, Modality
 
@@ -53,6 +53,17 @@ class ItemRow:
     metadata: dict[str, str] = field(default_factory=dict)  # its document's
 
 
+class Body(NamedTuple):
+    """What an item says: a passage, or a picture's caption.
+
+    Attributes:
+        siblings: how many such items its document has, itself included, up to eight.
+    """
+
+    text: str
+    siblings: int
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """A condition over the table ``file`` with its values: SQL that ragvis wrote itself."""
@@ -68,6 +79,17 @@ ITEM_COLUMNS = (
     "id, modality, ordinal, content, page, span_start, span_end, bbox, section, body, title,"
     " (SELECT metadata FROM document WHERE document.id = document_id), document_id"
 )
+
+
+_FEW = 8  # items of a document that are counted
+PASSAGES = """
+SELECT document_id, page, body FROM item WHERE modality = 'text' ORDER BY document_id, ordinal
+"""
+BODIES = f"""
+SELECT id, body, (SELECT COUNT(*) FROM (SELECT 1 FROM item AS other WHERE
+    other.document_id = item.document_id AND other.modality = item.modality LIMIT {_FEW}))
+FROM item WHERE id IN ({{}})
+"""
 
 
 def content_key(sha256: str, kind: str) -> str:

@@ -94,8 +94,11 @@ class Shared(NamedTuple):
     surprise: float
 
 
-def coverage(db: apsw.Connection, query: str, ids: Sequence[int]) -> dict[int, Shared]:
-    """What each item has of a query's wording.
+Coverage = dict[int, Shared]  # of items, by id
+
+
+def coverage(db: apsw.Connection, query: str, ids: Sequence[int], columns: str = "") -> Coverage:
+    """What each item has of a query's wording, in some columns alone where these are named.
 
     A word weighs its inverse document frequency, ln(1 + (N - n + 0.5) / (n + 0.5)), so one that
     stands nowhere in the index weighs most and lowers every item's share.
@@ -103,7 +106,7 @@ def coverage(db: apsw.Connection, query: str, ids: Sequence[int]) -> dict[int, S
     found = content(query)
     if not found or not ids:
         return {}
-    words = _Words(db, ids)
+    words = _Words(db, ids, columns)
     whole = 0.0
     shared = dict.fromkeys(ids, 0.0)
     for word in found:
@@ -118,9 +121,10 @@ def coverage(db: apsw.Connection, query: str, ids: Sequence[int]) -> dict[int, S
 class _Words:
     """How rare words are in an index, and which of some items have them."""
 
-    def __init__(self, db: apsw.Connection, ids: Sequence[int]) -> None:
+    def __init__(self, db: apsw.Connection, ids: Sequence[int], columns: str) -> None:
         self._db = db
         self._ids = ids
+        self._columns = columns
         self._counts: dict[str, int] = {}
         self.total = int(db.execute("SELECT COUNT(*) FROM item").get)
         # Most indexes have none, and need not be asked twice
@@ -144,6 +148,8 @@ class _Words:
     def _having(self, forms: Sequence[str]) -> dict[int, float]:
         expression = _any_of(forms)
         n = self._count(expression)
+        if self._columns:
+            return dict.fromkeys(self._matching(f"{{{self._columns}}} : ({expression})", n), 1.0)
         found = dict.fromkeys(self._matching(expression, n), 1.0)
         if found and self._has_metadata:
             own = set(self._matching(f"{_OWN} : ({expression})", n))
