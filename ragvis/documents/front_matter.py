@@ -58,7 +58,7 @@ def front_matter(text: str) -> FrontMatter | None:
     return None if values is None else FrontMatter(closing.end(), _flat(values))
 
 
-class _Loader(yaml.BaseLoader):
+class _Loader(yaml.BaseLoader):  # type: ignore[misc]  # yaml has no types
     """Makes strings, lists and mappings alone, and refuses aliases: a few can mean gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
