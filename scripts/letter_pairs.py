@@ -53,7 +53,7 @@ def _text(folder: Path, language: str) -> str:
     while files and sum(map(len, parts)) < _MOST:
         messages = list(_messages(files.pop(), originals=language == "en"))
         random.Random(1).shuffle(messages)
-        parts.append("\n".join(messages)[:_OF_ONE])
+        parts.append(_MARKUP.sub("", "\n".join(messages)[:_OF_ONE]))
     return unicodedata.normalize("NFC", "\n".join(parts)).translate(_WITH_CEDILLA)
 
 
@@ -66,7 +66,7 @@ def _messages(file: Path, *, originals: bool) -> Iterable[str]:
     for key, message in catalog.items():
         original = key if isinstance(key, str) else key[0]
         if original and isinstance(message, str) and (originals or message != original):
-            yield " ".join(_MARKUP.sub("", original if originals else message).split())
+            yield original if originals else message
 
 
 def _pairs(text: str) -> dict[str, str]:

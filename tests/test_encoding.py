@@ -126,6 +126,14 @@ def test_the_cases_of_natural_notes(name: str, said: str) -> None:
     assert said in read(CASES / "codepage_guess" / name).pages[0].text
 
 
+def test_a_line_that_is_valid_utf8_by_chance() -> None:
+    rule = b"\xdb\xa1" * 30  # a line of a box in Johab
+    text = "\n".join(
+        [rule.decode("johab"), "이야기 멀티 윈도우에서 쓰는 방법입니다.", "다음과 같습니다."]
+    )
+    assert decode(text.encode("johab")) == text
+
+
 def test_every_letter_comes_back_with_its_dos_box() -> None:
     text = "╔══════════╗\r\n║ Größe: 3 ║\r\n╚══════════╝\r\nGeprüft für München.\r\n\x1a"
     assert decode(text.encode("cp850")) == text

@@ -53,6 +53,7 @@ _CODE_PAGES = (
     _CodePage("koi8-u", _CYRILLIC, 2.5),
     _CodePage("cp866", _CYRILLIC, 3),
     _CodePage("iso8859-5", _CYRILLIC, 3),
+    _CodePage("cp855", _CYRILLIC, 5),
     _CodePage("mac-cyrillic", _CYRILLIC, 5),
     _CodePage("cp855", _CYRILLIC, 5),
     _CodePage("cp1253", ("el",), 1),
@@ -69,6 +70,7 @@ _CODE_PAGES = (
     _CodePage("cp932", ("ja",), 1),
     _CodePage("euc_jp", ("ja",), 1),
     _CodePage("cp949", ("ko",), 1),
+    _CodePage("johab", ("ko",), 5),
 )
 _BY_NAME = {page.name: page for page in _CODE_PAGES}
 _LATIN = {*_WEST, *_CENTRAL, *_BALTIC, "tr", "vi"}
@@ -206,19 +208,19 @@ class _Language:
 
     def _unseen(self, text: str) -> float:
         first, last = text[0] if len(text) > 1 else " ", text[-1]
-        if first in _SIGNS and last not in _SIGNS:
-            return self.cost(" " + last) + _BEFORE_LETTER if last.isalpha() else _BEFORE_BLANK
-        if unicodedata.category(last) in ("Cc", "Cn", "Co", "Cs") or last == "\ufffd":
-            return _NO_TEXT if last > "\x7f" else _UNSEEN
+        if last in " .0":
+            return _BEFORE_BLANK if first in _SIGNS else _UNSEEN
+        if last == "\ufffd" or unicodedata.category(last) in ("Cc", "Cn", "Co", "Cs"):
+            return _NO_TEXT
         if _is_box(last):
             return _BOX if first == " " or _is_box(first) else _FOREIGN
-        if _script(first) != _script(last) and _script(first) and _script(last):
-            return _MIXED
         if last in _SIGNS:
             return _SIGN + (_AFTER_LETTER if first.isalpha() else 0)
-        if last in self._letters:
-            return _UNSEEN
-        return _FOREIGN
+        if first in _SIGNS:
+            return self.cost(" " + last) + _BEFORE_LETTER
+        if _script(first) and _script(last) and _script(first) != _script(last):
+            return _MIXED
+        return _UNSEEN if last in self._letters else _FOREIGN
 
 
 @functools.cache

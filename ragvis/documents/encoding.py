@@ -157,8 +157,10 @@ def _legacy(data: bytes, declared: str | None) -> str:
     valid = stray = 0
     for line in io.BytesIO(data):  # one at a time: there can be millions
         good, bad = _sequences(line)
-        valid += good if good >= 2 * bad else 0
-        stray += bad if good < 2 * bad else 0
+        if good < 2 * bad:
+            stray += bad
+        elif good:  # a rule drawn with one character is no evidence
+            valid += len(set(_MULTIBYTE.findall(line)))
     if valid < stray and (valid < 3 or 10 * valid < stray):
         return _in_code_page(data, declared)
     others = b"".join(line for line in io.BytesIO(data) if not _prevails(line))

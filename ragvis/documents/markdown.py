@@ -29,7 +29,7 @@ _LINK = re.compile(r"\[\[(?:[^\]|]*\|)?([^\]|]+)\]\]|\[([^\[\]]+)\]\[[^\[\]]*\]"
 _ATTRIBUTES = re.compile(r"[ \t]*\{[#.:][^}]*\}$")
 _FORMATTED = re.compile(r"[*_`\[\]<>&\\~!]")
 _MOST_LINES = 3  # of an underlined heading
-_LONGEST_LINE = 400  # characters of a line that are looked at for a heading
+_LONGEST = 400  # characters of a heading that are looked at
 
 _INLINE = MarkdownIt("commonmark").enable("strikethrough")
 
@@ -54,10 +54,10 @@ def headings(text: str) -> tuple[Heading, ...]:
         elif not paragraph and (paragraph is None or _CONTAINER.match(line)):
             paragraph = None
             if tag := _HTML_HEADING.match(line):
-                found.append(Heading(at, as_seen(_TAG.sub("", tag[2]))))
+                found.append(Heading(at, as_seen(_TAG.sub("", tag[2][:_LONGEST]))))
         else:
             start = start if paragraph else at
-            paragraph = [*(paragraph or ()), line.strip()][: _MOST_LINES + 1]
+            paragraph = [*(paragraph or ()), line.strip()[:_LONGEST]][: _MOST_LINES + 1]
     return tuple(heading for heading in found if heading.title)
 
 
@@ -94,7 +94,7 @@ def blank(text: str) -> str:
 
 def as_seen(title: str) -> str:
     """A heading's text as its reader sees it: without marks, link targets and code's ticks."""
-    title = _ATTRIBUTES.sub("", title)
+    title = _ATTRIBUTES.sub("", title[:_LONGEST])
     if not _FORMATTED.search(title):
         return " ".join(title.split())
     inline = _INLINE.parseInline(_LINK.sub(r"\1\2", title))[0]
@@ -113,7 +113,7 @@ def _lines_outside_code(text: str, *, math: bool) -> Iterator[tuple[int, str | N
     closing: re.Pattern[str] | None = None
     last_dollars = text.rfind("$$") if math else -1
     for match in _LINE.finditer(text):
-        line = match[0][:_LONGEST_LINE].rstrip("\r\n") if math else match[0].rstrip("\r\n")
+        line = match[0].rstrip("\r\n")
         if closing:
             closing = None if closing.match(line) else closing
             yield match.start(), None
