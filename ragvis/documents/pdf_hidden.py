@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from heapq import nlargest
 from itertools import groupby
 from operator import itemgetter
 
@@ -21,7 +22,7 @@ from ragvis.types import Box
 
 _SIDE = 1000  # pixels of the longer side of the page that is looked at
 _CONTRAST = 16  # of 255, between the darkest and the lightest of a colour, that can be seen
-_COVERED = 0.5  # of a text that stands on a picture
+_PICTURES = 32  # of a page, the largest, on which a text may stand
 _BLANKS = re.compile(r"[ \t]*")
 _REST = re.compile(r"[ \t]*(?:\r?\n)?")
 
@@ -42,13 +43,15 @@ def hidden(page: pdfium.PdfPage, characters: Characters, objects: PageObjects) -
 
 
 def _not_shown(page: pdfium.PdfPage, objects: PageObjects) -> set[int]:
-    """The addresses of texts in whose place there is nothing to be seen."""
+    """The addresses of texts in whose place there is nothing to be seen.
+
+    What lies on a picture may be the layer behind a scan, or a caption: the page is not looked at.
+    """
+    suspects = {**objects.faint, **objects.unpainted}
     look = _Look(page, objects)
-    found = {one for one, box in objects.faint.items() if not look.shows(box)}
-    for one, box in objects.unpainted.items():
-        if not look.has_picture(box) and not look.shows(box):
-            found.add(one)
-    return found
+    return {
+        one for one, box in suspects.items() if not look.has_picture(box) and not look.shows(box)
+    }
 
 
 class _Look:
@@ -56,13 +59,17 @@ class _Look:
 
     def __init__(self, page: pdfium.PdfPage, objects: PageObjects) -> None:
         self._page = page
-        self._objects = objects
+        boxes = (image.box for image in objects.images)
+        self._largest = nlargest(_PICTURES, boxes, key=lambda box: overlap(box, box))
         self._picture: images.Picture | None = None
 
     def has_picture(self, box: Box) -> bool:
-        """Whether most of a box lies on one of the page's pictures."""
-        area = overlap(box, box)
-        return any(overlap(box, i.box) >= _COVERED * area > 0 for i in self._objects.images)
+        """Whether the middle of a box lies on one of the page's pictures: a blank, and a letter of
+        a font without shapes, has no extent."""
+        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        return any(
+            left <= x <= right and bottom <= y <= top for left, bottom, right, top in self._largest
+        )
 
     def shows(self, box: Box) -> bool:
         """Whether there is anything to be seen in a box, or no telling."""
