@@ -102,22 +102,28 @@ def photos(retriever: Retriever, half: int, rows: Rows) -> None:
 
 def keywords(retriever: Retriever, half: int, rows: Rows) -> None:
     """Two words of a passage or a caption find the items that hold both: searches for known items,
-    as a person makes them who remembers a phrase."""
+    as a person makes them who remembers a phrase. A picture holds its name's words, too; a passage
+    does not, as every other one of its document would."""
     random = np.random.default_rng(half)
     for modality in MODALITIES:
         ids = [int(i) for piece, _ in retriever.index._catalog.vectors(modality) for i in piece]
         for item in retriever.index.items(ids[half :: 2 * len(MODALITIES)]).values():
-            said = content_words(f"{item.body} {item.title}")
+            is_picture = modality == "image"
+            said = content_words(f"{item.body} {item.title}" if is_picture else item.body)
             if len(said) < 2:
                 continue
             at = int(random.integers(len(said) - 1))
             pair = said[at : at + 2]
 
             def both(hits: list[Hit], pair: list[str] = pair) -> set[str]:
-                texts = {h.id: f"{h.text} {h.title} {h.section} {h.name}" for h in hits}
-                return {i for i, t in texts.items() if set(pair) <= set(content_words(t))}
+                return {h.id for h in hits if set(pair) <= set(content_words(_held(h)))}
 
             examine(retriever, retriever.query(" ".join(pair)), both, rows)
+
+
+def _held(hit: Hit) -> str:
+    around = f"{hit.title} {hit.section} {hit.name}" if hit.modality == "image" else ""
+    return f"{hit.text or ''} {around}"
 
 
 def features(rows: list[Row]) -> tuple[Any, Any]:

@@ -59,7 +59,8 @@ def says(monkeypatch: pytest.MonkeyPatch, generator: Any, text: str) -> list[str
     """Have a model write this; the ends of its prompts."""
     ends: list[str] = []
 
-    def stream(_: Any, prompt: str, *__: Any) -> Iterator[str]:
+    def stream(self: Any, prompt: str, *_: Any) -> Iterator[str]:
+        self.usage = Usage()
         ends.append(prompt[-20:])
         yield text.removeprefix("The") if prompt.endswith("The") else text
 

@@ -263,8 +263,12 @@ def test_titles_headings_names_and_captions_have_one_form_too(
         ("Hauptsache überprüfung öfen", "a.md"),
         ("café müller's oeuvre", unicodedata.normalize("NFD", "Müller’s Œuvre") + ".png"),
     ):
-        hit = Retriever(index).search(query, k=1)[0]
-        assert (hit.name, hit.scores["words"]) == (name, 1.0)
+        hits = [
+            Retriever(index).search(unicodedata.normalize(form, query), k=1)[0]
+            for form in ("NFC", "NFD")
+        ]
+        assert {hit.name for hit in hits} == {name}
+        assert hits[0].scores["words"] == hits[1].scores["words"] > 0.9
 
 
 def test_a_tag_is_found_and_does_not_outrank_the_body(tmp_path: Path) -> None:

@@ -48,12 +48,14 @@ _PIECE = re.compile(
 _TYPOGRAPHIC = str.maketrans("“”„‘’", '"""\'\'')
 
 
-def parse_filter(text: str) -> Where:
+def parse_filter(text: object) -> Where:
     """The SQL condition over the table ``file`` that a filter means.
 
     Raises:
         UsageError: a condition that is none.
     """
+    if not isinstance(text, str):
+        raise UsageError(f"the filter {text!r} is no text", HELP)
     words = list(_words(storable(text).translate(_TYPOGRAPHIC)))
     if len(words) > _MOST:
         raise UsageError(f"the filter has {len(words)} conditions", f"At most {_MOST} are taken.")

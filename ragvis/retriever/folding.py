@@ -98,8 +98,11 @@ class _Mark:
         between ("not", a name, an identifier's letter) can turn what is said."""
         if self.words == other.words:
             return True
+        fewer, more = sorted((len(self.triples), len(other.triples)))
+        if fewer < _SAME_TEXT * more:
+            return False
         common = len(self.triples & other.triples)
-        if common < _SAME_TEXT * len(self.triples | other.triples):
+        if common < _SAME_TEXT * (fewer + more - common):
             return False
         block = SequenceMatcher(None, self.words, other.words, False).find_longest_match()
         own, others = self.spelled, other.spelled

@@ -61,7 +61,7 @@ def wording(
         part = _part_inside(words, body.text, own) if share < 1.0 else 1.0
         around = _AROUND + _AROUND_ONE[modality] / body.siblings
         weighed = _weighed(said.get(item, NOTHING), part, anywhere.get(item, NOTHING), around)
-        found[item] = Wording(weighed, share >= _MOSTLY)
+        found[item] = Wording(weighed, modality == "image" or share >= _MOSTLY)
     return found
 
 

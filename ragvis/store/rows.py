@@ -54,10 +54,10 @@ class ItemRow:
 
 
 class Body(NamedTuple):
-    """What an item says: a passage, or a picture's caption.
+    """What an item says: a passage, or a picture's caption with what stands around it.
 
     Attributes:
-        siblings: how many such items its document has, itself included, up to eight.
+        siblings: how many such items its document has near it, itself included.
     """
 
     text: str
@@ -81,14 +81,16 @@ ITEM_COLUMNS = (
 )
 
 
-_FEW = 8  # items of a document that are counted
+_NEAR = 3  # items before and after one in its document, which have the ids around its own
 PASSAGES = """
 SELECT document_id, page, body FROM item WHERE modality = 'text' ORDER BY document_id, ordinal
 """
 BODIES = f"""
-SELECT id, body, (SELECT COUNT(*) FROM (SELECT 1 FROM item AS other WHERE
-    other.document_id = item.document_id AND other.modality = item.modality LIMIT {_FEW}))
-FROM item WHERE id IN ({{}})
+SELECT id, trim(body || char(10) || near, char(10)), (
+    SELECT COUNT(*) FROM item AS other
+    WHERE other.id BETWEEN item.id - {_NEAR} AND item.id + {_NEAR}
+    AND other.document_id = item.document_id AND other.modality = item.modality
+) FROM item WHERE id IN ({{}})
 """
 
 
