@@ -292,7 +292,7 @@ def test_a_tiff_that_is_not_read_says_how_it_is_made() -> None:
 
 @pytest.mark.parametrize("suffix", ["jfif", "jpe", "pjpeg", "pjp", "dib", "apng"])
 def test_other_names_of_formats_that_are_read(tmp_path: Path, suffix: str) -> None:
-    format_ = {"dib": "BMP", "apng": "PNG"}.get(suffix, "JPEG")
+    format_ = {"dib": "DIB", "apng": "PNG"}.get(suffix, "JPEG")
     Image.new("RGB", (20, 20), "blue").save(tmp_path / f"a.{suffix}", format_)
     (figure,) = read(tmp_path / f"a.{suffix}").figures
     assert figure.open().getpixel((5, 5))[2] > 200

@@ -19,7 +19,7 @@ from ragvis.media.formats import HEAD, format_of
 
 Picture: TypeAlias = Image.Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
 _THINNEST = 10  # long side over short side
 _LONGEST_THIN = 4096  # pixels
 _DRAFT = 1.75  # times the wanted size, at least
