@@ -167,7 +167,7 @@ def demo_index(pocket_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     """The demo collection, indexed by the real command in a process of its own."""
     folder = tmp_path_factory.mktemp("demo") / "index"
     command = [sys.executable, "-m", "ragvis", "index", str(DEMO), "-i", str(folder), "--json"]
-    env = {**os.environ, "RAGVIS_CACHE": str(CACHE)}
+    env = {**os.environ, "RAGVIS_CACHE": str(CACHE), "RAGVIS_STATE": str(folder.parent / "state")}
     done = subprocess.run(
         [*command, "--encoder", "pocket"], capture_output=True, text=True, env=env, check=False
     )

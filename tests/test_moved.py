@@ -44,6 +44,19 @@ def test_a_renamed_folder_is_known_under_its_new_name_alone(
     assert index.add([photos]).unchanged == 4
 
 
+def test_a_file_that_cannot_be_read_moves_too(
+    folder: Path, make_index: Callable[..., Index]
+) -> None:
+    (folder / "torn.pdf").write_bytes(b"%PDF-1.4 and no more")
+    index = make_index()
+    index.add([folder])
+    photos = folder.rename(folder.parent / "Photos")
+    assert list(index.add([photos]).bad) == [str(photos / "torn.pdf")]
+    status = index.status()
+    assert (status.bad_files, status.gone) == (1, 0)
+    assert list(status.errors) == [str(photos / "torn.pdf")]
+
+
 def test_a_folder_that_was_not_indexed_anew_is_told_of_and_forgotten_on_request(
     folder: Path, make_index: Callable[..., Index], tmp_path: Path
 ) -> None:

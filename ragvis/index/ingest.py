@@ -169,6 +169,7 @@ class Ingest:
             self._counts.bad(row)
             if read.was_open or not self._counts.was_read(row.path):  # else what was read stays
                 self._catalog.link(row, None)
+                self._has_moved(read)
             return
         # An equal file may have come first
         known = self._catalog.document_id(content_of(row.path, row.sha256))

@@ -26,7 +26,7 @@ class Moves:
         self._walk = walk
         self._rows: dict[str, list[FileRow]] = {}  # not found, by the sha256 of their content
         for row in known.values():
-            if row.error is None and row.path not in walk.found:
+            if row.sha256 and row.path not in walk.found:
                 self._rows.setdefault(row.sha256, []).append(row)
 
     def claim(self, found: Found, sha256: str) -> str | None:
